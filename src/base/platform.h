@@ -1,0 +1,37 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/rc.h"
+
+/*
+ * platform -- the few things Linux and macOS say differently. The build picks
+ * platform_linux.c or platform_macos.c; no other file asks which system it is.
+ */
+
+/* Fills `out` from the system's random source; ends the process if there is none. */
+void platform_random(void *out, size_t len);
+
+/* Nanoseconds that never go back and go on while the machine sleeps. */
+uint64_t platform_monotonic_ns(void);
+
+/* True when the CPU has AES instructions. */
+bool platform_has_aes(void);
+
+/* The user at the other end of a Unix socket. */
+MUST_CHECK enum rc platform_peer_uid(int fd, uid_t *out);
+
+/* A silent peer on this TCP socket is noticed within about `seconds`. Best effort. */
+void platform_tcp_keepalive(int fd, unsigned seconds);
+
+/* Keeps no more than `bytes` unsent in the kernel for this TCP socket. Best effort. */
+void platform_tcp_unsent_limit(int fd, unsigned bytes);
+
+/* Raises the limit of open descriptors as far as the system allows; returns it. */
+size_t platform_raise_descriptors(void);
+
+/* The file name of this program, for starting it again. RC_SYSTEM: cannot be told. */
+MUST_CHECK enum rc platform_self_path(char *out, size_t size);
