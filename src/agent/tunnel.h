@@ -19,6 +19,7 @@
  */
 struct tunnels; /* all tunnels of an agent, and what they share */
 struct tunnel;
+struct check_reply;
 
 /* What `open` or `dial` said (docs/protocol.md §2). */
 struct pipe_offer {
@@ -39,7 +40,7 @@ struct tunnels_setup {
      * (exposing side) A stream for `service` was opened: the target of our own configuration, or NULL (RESET_NO_SERVICE).
      */
     const struct address *(*find_target)(void *owner, const char *service);
-    /* (exposing side) STREAM_CHECK: answer with a JSON text by tunnel_check_answer(). `token` names the question. */
+    /* (exposing side) STREAM_CHECK: examine the target and answer, now or later, by check_reply_send(). */
     void (*on_check)(void *owner, const char *service, struct check_reply *reply);
     void *owner;
 };
@@ -49,8 +50,7 @@ void tunnels_set_workspace(struct tunnels *ts, const char *workspace);
 /* Ends all: peers get CLOSE (shutting down). Nothing is called any more. */
 void tunnels_free(struct tunnels *ts);
 
-/* The answer to an on_check; once; a stream that has gone meanwhile is no error. */
-struct check_reply;
+/* The answer to an on_check; exactly once; a stream that has gone meanwhile is no error. */
 void check_reply_send(struct check_reply *reply, struct reader json);
 
 /* (exposing side) The hub announced a pipe: dials it, shakes hands, finds or makes the session. */
