@@ -52,13 +52,17 @@ void channel_finish(struct channel *ch, enum rc why);
 void channel_close(struct channel *ch, enum rc why);
 
 /*
- * The exact drop of docs/protocol.md §4.2: from within on_bytes, with `rest`
- * the bytes of that batch that lie behind the 101 head (must be empty under TLS:
- * RC_PROTO otherwise). From here on the channel is plain.
+ * The exact drop of docs/protocol.md §4.2 at the agent: from within on_bytes, when nothing lies behind the 101
+ * head in its bytes. What follows on the socket comes to on_bytes as it is. No effect on a plain channel.
  */
-MUST_CHECK enum rc channel_drop_tls(struct channel *ch);
-/* Gives the socket away. RC_AGAIN: something is still queued; call again on on_room or on_drained. */
+void channel_drop_tls(struct channel *ch);
+/*
+ * The same at the hub: gives the socket away and ends the channel without an event. RC_AGAIN: what was sent has not all
+ * gone yet; try again in a moment (a fresh connection takes a 101 at once). RC_CLOSED: it is closing.
+ */
 MUST_CHECK enum rc channel_release(struct channel *ch, int *fd);
+/* Hand up bytes of many TLS records at once: for bulk, not before the upgrade. */
+void channel_gather(struct channel *ch);
 
 /* docs/protocol.md §4.1. RC_ABSENT: plain. */
 MUST_CHECK enum rc channel_binding(struct channel *ch, uint8_t out[32]);

@@ -30,6 +30,8 @@ uint64_t loop_now(const struct loop *l);
  */
 enum { LOOP_SCRATCH = 256 * 1024 };
 uint8_t *loop_scratch(struct loop *l);
+/* A second area of LOOP_SCRATCH bytes, for tls_new(). */
+uint8_t *loop_gather(struct loop *l);
 
 /* timer -- calls `fire` once, after a time. Zeroed memory is a stopped timer. */
 struct timer {

@@ -20,13 +20,16 @@ struct ssl_st; /* OpenSSL's SSL */
 struct tls_events {
     /* The handshake is done and the peer is who it must be. */
     void (*on_established)(void *owner);
-    /* Plain bytes, borrowed until the call returns; up to TLS_GATHER of them. */
+    /* Plain bytes, borrowed until the call returns: of one record, or up to TLS_GATHER (tls_gather()). */
     void (*on_plain)(void *owner, struct reader bytes);
 };
 
 enum { TLS_GATHER = 256 * 1024 };
 
-/* Takes `ssl`, with its role set. `gather` is shared scratch of TLS_GATHER bytes, of the loop. */
+/*
+ * Takes `ssl`, with its role set. `gather`: a scratch area of TLS_GATHER bytes that no
+ * other tls uses while on_plain of this one runs.
+ */
 struct tls *tls_new(struct ssl_st *ssl, uint8_t *gather, const struct tls_events *events, void *owner);
 void tls_free(struct tls *t);
 
@@ -37,11 +40,19 @@ void tls_free(struct tls *t);
  * With an empty `in` a client sends its first flight.
  */
 MUST_CHECK enum rc tls_feed(struct tls *t, struct reader *in, struct buf *out);
-/* From within on_plain: tls_feed() returns after it and leaves the rest of `in` untouched. */
+/*
+ * From within an event: tls_feed() returns after it and leaves the rest of `in`
+ * untouched, exactly behind the record that was handled.
+ */
 void tls_stop(struct tls *t);
+/* From now on plain bytes of many records are handed up at once. tls_stop() is then not exact. */
+void tls_gather(struct tls *t);
 
 /* Seals `bytes`. Only once established. RC_SYSTEM: the library failed; close. */
 MUST_CHECK enum rc tls_write(struct tls *t, struct reader bytes, struct buf *out);
+/* Goes on with new keys for what we send (docs/protocol.md §5); tls_write() does so by itself after TLS_KEY_BYTES. */
+#define TLS_KEY_BYTES (UINT64_C(64) << 30)
+void tls_update_keys(struct tls *t);
 /* Says that nothing more follows. */
 void tls_end(struct tls *t, struct buf *out);
 
