@@ -13,13 +13,16 @@
  * Byte path: local socket <-> FORWARD (flow) <-> session.
  *
  * Listens on 127.0.0.1 and ::1 (where there is IPv6). Life: forward_open() until
- * forward_close(), which resets the connections at once. The tunnel must outlive it.
+ * forward_close(), which resets the connections at once. Streams end with their tunnel's session.
  */
 struct forward;
 
 /* RC_EXISTS: the port is in use. RC_AUTH: not permitted (below 1024). */
 MUST_CHECK enum rc forward_open(struct loop *l, uint16_t port, struct forward **out);
-/* Where connections go; NULL: they wait (accepted, not read) until there is one, for 30 s at most. */
+/*
+ * Where new connections go; those that came before stay with the tunnel they have. NULL (at the start, and when the tunnel
+ * has closed): new connections are reset at once, as if nothing listened.
+ */
 void forward_set_tunnel(struct forward *f, struct tunnel *t);
 uint16_t forward_port(const struct forward *f);
 /* "127.0.0.1:5432" and, if there is one, "[::1]:5432". */

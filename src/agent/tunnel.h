@@ -85,7 +85,10 @@ struct tunnel_events {
      * tunnel_dial(), or tunnel_no_pipe().
      */
     void (*on_want_pipe)(void *owner, bool resume, enum pipe_mode mode);
-    /* The state has changed; on TUNNEL_CLOSED it is the last call and the tunnel has been freed after it. */
+    /*
+     * The state has changed (TUNNEL_CONNECTING: an attempt has failed, the next one follows); on TUNNEL_CLOSED it is
+     * the last call, after which the tunnel has freed itself.
+     */
     void (*on_state)(void *owner, enum tunnel_state state, enum tunnel_failure why, const char *text);
 };
 
@@ -100,7 +103,9 @@ void tunnel_retry_now(struct tunnel *t);
 /* Ends it; on_state is not called any more. */
 void tunnel_close(struct tunnel *t);
 
-struct session *tunnel_session(struct tunnel *t); /* borrowed; NULL when not up yet */
+/* Borrowed. Streams may be opened before the first pipe is up: what they send waits. */
+struct session *tunnel_session(struct tunnel *t);
+struct chunk_pool *tunnel_chunks(struct tunnel *t);
 enum tunnel_state tunnel_state(const struct tunnel *t);
 enum pipe_mode tunnel_pipe_mode(const struct tunnel *t);
 const char *tunnel_peer_id(const struct tunnel *t); /* "" before the first pipe */

@@ -207,6 +207,10 @@ static void on_writable(struct conn *c)
         finish(c);
         return;
     }
+    if (!c->finishing && c->events->on_sent)
+        c->events->on_sent(c->owner);
+    if (c->closing)
+        return;
     if (c->full && c->queue.len <= CONN_LOW) {
         c->full = false;
         if (!c->finishing)

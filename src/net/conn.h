@@ -28,6 +28,8 @@ struct conn_events {
     void (*on_room)(void *owner);
     /* The last call. RC_CLOSED: we closed it. RC_SYSTEM: the network did. */
     void (*on_closed)(void *owner, enum rc why);
+    /* The kernel has taken some of what was queued: conn_queued() is less. NULL: not interested. */
+    void (*on_sent)(void *owner);
 };
 
 enum {
