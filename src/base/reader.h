@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /*
  * reader -- safe reading of bytes that someone else owns.
@@ -22,6 +23,12 @@ struct reader {
 static inline struct reader reader_of(const void *bytes, size_t len)
 {
     return (struct reader){.at = bytes, .left = len};
+}
+
+/* The bytes of a C string, without its NUL. */
+static inline struct reader reader_of_text(const char *text)
+{
+    return reader_of(text, strlen(text));
 }
 
 static inline bool reader_ok(const struct reader *r)
