@@ -21,6 +21,10 @@ uint64_t platform_monotonic_ns(void);
 /* True when the CPU has AES instructions. */
 bool platform_has_aes(void);
 
+/* socket(2) and accept(2) whose descriptor is non-blocking and close-on-exec. -1: errno says why. */
+int platform_socket(int family, int type);
+int platform_accept(int listening);
+
 /* The user at the other end of a Unix socket. */
 MUST_CHECK enum rc platform_peer_uid(int fd, uid_t *out);
 

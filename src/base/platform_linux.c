@@ -48,6 +48,16 @@ bool platform_has_aes(void)
 #endif
 }
 
+int platform_socket(int family, int type)
+{
+    return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+int platform_accept(int listening)
+{
+    return accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
 enum rc platform_peer_uid(int fd, uid_t *out)
 {
     struct ucred peer;

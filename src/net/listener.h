@@ -16,19 +16,23 @@
  */
 struct listener;
 
-/* A connection: the descriptor is the owner's, non-blocking, close-on-exec; TCP with no-delay. */
+/*
+ * A connection: the descriptor is the owner's, non-blocking, close-on-exec; TCP with no-delay.
+ * The owner may pause or close the listener from within.
+ */
 typedef void listener_accept(void *owner, int fd);
 
 enum { LISTENER_BACKLOG = 4096 };
 
 /*
- * `at` must be numeric (or a host that is one) or a Unix path; port 0 picks one. "::" takes IPv4 as well.
- * RC_EXISTS: the port is in use. RC_AUTH: not permitted. RC_INPUT: not an address of
- * this machine. A stale Unix socket nobody listens on is replaced; mode 0600.
+ * `at`: a numeric host, "localhost" (127.0.0.1) or a Unix path; port 0 picks one. "::" takes IPv4
+ * as well, and only that where there is no IPv6. RC_EXISTS: the port is in use. RC_AUTH: not
+ * permitted. RC_INPUT: not an address of this machine, or no such folder. A stale Unix socket
+ * nobody listens on is replaced; mode 0600; listener_close() removes it.
  */
 MUST_CHECK enum rc listener_open(struct loop *l, const struct address *at, listener_accept *accept,
                                  void *owner, struct listener **out);
-/* The port in use. */
+/* The port in use; 0 for a Unix socket. */
 uint16_t listener_port(const struct listener *li);
 /* Stops and restarts taking connections; they wait in the kernel. */
 void listener_pause(struct listener *li);
