@@ -89,11 +89,14 @@ bool http1_keeps_alive(const struct http1_head *h);
 struct http1_body {
     enum http1_framing framing;
     bool done;       /* the last byte has been taken */
+    enum rc failure; /* RC_OK until the body was refused */
     uint64_t left;   /* bytes to come of the length or of the chunk */
-    unsigned step;   /* within a chunked body */
-    unsigned digits; /* of the chunk size so far */
-    size_t line, trailers,
-        trailer_lines; /* bytes of the chunk line and the trailers, lines of them */
+    /* Chunked only. */
+    unsigned step;
+    unsigned digits;        /* of this chunk's size */
+    unsigned line;          /* bytes of this chunk's size line */
+    unsigned trailer_bytes; /* of all trailers */
+    unsigned trailer_lines;
 };
 
 /* The body behind a request's head. Nothing announced: none. */
