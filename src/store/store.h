@@ -47,8 +47,7 @@ enum {
 
 /* Sizes of text fields, with the NUL. */
 enum {
-    STORE_ID_SIZE =
-        32, /* "ag_", "ws_" or "key_" and 26 of Crockford's base32, lower case: 128 random bits */
+    STORE_ID_SIZE = 32, /* "ag_", "ws_" or "key_" and 128 random bits: 26 of Crockford's base32 */
     STORE_NAME_SIZE = TEXT_NAME_MAX + 1,
     STORE_LABEL_SIZE = 128,
     STORE_PREFIX_SIZE = 16,
