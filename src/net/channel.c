@@ -177,7 +177,8 @@ static void on_room(void *owner)
         ch->events->on_room(ch->owner);
 }
 
-static const struct conn_events conn_events = {on_readable, on_room, on_conn_closed};
+static const struct conn_events conn_events = {
+    .on_readable = on_readable, .on_room = on_room, .on_closed = on_conn_closed};
 
 /* --- life ---------------------------------------------------------------------------------- */
 
