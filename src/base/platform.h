@@ -37,5 +37,8 @@ void platform_tcp_unsent_limit(int fd, unsigned bytes);
 /* Raises the limit of open descriptors as far as the system allows; returns it. */
 size_t platform_raise_descriptors(void);
 
+/* Closes every descriptor from `lowest` upwards. */
+void platform_close_from(int lowest);
+
 /* The file name of this program, for starting it again. RC_SYSTEM: cannot be told. */
 MUST_CHECK enum rc platform_self_path(char *out, size_t size);

@@ -100,6 +100,11 @@ size_t platform_raise_descriptors(void)
     return (size_t)limit.rlim_cur;
 }
 
+void platform_close_from(int lowest)
+{
+    (void)close_range((unsigned)lowest, ~0u, 0);
+}
+
 enum rc platform_self_path(char *out, size_t size)
 {
     ssize_t len = readlink("/proc/self/exe", out, size - 1);
