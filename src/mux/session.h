@@ -16,8 +16,9 @@
  * Byte path: flow <-> stream <-> SESSION <-> tls <-> pipe. It outlives its pipes:
  * attached to one at a time, it goes on at the same offset in the next.
  *
- * Owners never hear an event from within their own call on the same stream, and
- * must not free the session from within an event.
+ * Owners never hear an event from within their own call on the same stream. From within an event
+ * every stream may be sent on, ended, reset, opened; the session must not be fed, ticked,
+ * attached, detached or freed there.
  */
 struct session;
 struct stream;
@@ -54,7 +55,10 @@ struct session_events {
      * (exposing side) The peer opened a stream: stream_own() or stream_reset() before returning.
      */
     void (*on_open)(void *owner, struct stream *s, enum stream_kind kind);
-    /* There is output where there was none: call session_output() soon. */
+    /*
+     * There is output where there was none: call session_output() soon, until it is empty; not told again before.
+     * Comes from any call that makes output, but never from within session_input().
+     */
     void (*on_output)(void *owner);
 };
 
@@ -80,20 +84,27 @@ struct session_setup {
 };
 
 struct session *session_new(const struct session_setup *setup, uint64_t now_ms);
-/* Ends all streams with RESET_SESSION_LOST first (their on_closed is called). NULL is fine. */
+/*
+ * Ends all streams first (their on_closed is called): RESET_HOLD_OVER after SESSION_EXPIRED, otherwise
+ * RESET_SESSION_LOST. NULL is fine.
+ */
 void session_free(struct session *s);
 const uint8_t *session_id(const struct session *s);
 
 /* --- pipes ------------------------------------------------------------------ */
 
-/* The generation of the last attach (0: never) and what HELLO tells: bytes of the peer's sequence taken over. */
+/*
+ * The generation of the last attach (0: never) and what HELLO tells: bytes of the peer's sequence taken over. An opener
+ * counts up for every HELLO that it sends, also for those that came to nothing: the peer may have taken them.
+ */
 uint32_t session_generation(const struct session *s);
 uint64_t session_received(const struct session *s);
 
 /*
  * A pipe of generation `generation` is up, and the peer has all bytes before `peer_received`.
  * RC_PROTO: the generation is not higher than any before. RC_ABSENT: the offset is
- * not within what is kept. On failure nothing has changed.
+ * not within what is kept. RC_LIMIT, RC_EOF: what session_input() said before. On failure nothing has changed.
+ * A pipe that is still attached is left first. on_output follows, for a PING at least.
  */
 MUST_CHECK enum rc session_attach(struct session *s, uint32_t generation, uint64_t peer_received,
                                   uint64_t now_ms);
@@ -102,15 +113,20 @@ void session_detach(struct session *s, uint64_t now_ms);
 bool session_is_attached(const struct session *s);
 
 /*
- * Plain bytes behind HELLO, cut anywhere; all are handled. Not RC_OK: the peer broke the protocol, or sent
+ * Plain bytes behind HELLO, cut anywhere; all are handled. Without a pipe they are thrown away. Not RC_OK: the peer broke the protocol, or sent
  * CLOSE (RC_EOF, session_close_reason()): end the session.
  */
 MUST_CHECK enum rc session_input(struct session *s, struct reader bytes, uint64_t now_ms);
 enum close_reason session_close_reason(const struct session *s);
+/*
+ * Says CLOSE as the last frame on this pipe, at the next frame boundary; session_output() is empty for good when it
+ * has been taken. Without a pipe: nothing.
+ */
+void session_close(struct session *s, enum close_reason why);
 
 /* The next bytes for the pipe, borrowed until the next call on the session; empty: nothing now. */
 struct reader session_output(struct session *s, uint64_t now_ms);
-/* The first `len` of them have been taken. */
+/* The first `len` of them have been taken; said before the peer can have answered to them. on_room may follow. */
 void session_sent(struct session *s, size_t len);
 
 /* When session_tick() wants to be called; UINT64_MAX: never. */
@@ -149,7 +165,7 @@ struct session_stats {
     size_t streams;
     uint64_t streams_total, bytes_in, bytes_out; /* of user data */
     size_t unacknowledged;                       /* bytes kept */
-    uint64_t rtt_us;                             /* smoothed; 0: not measured yet */
+    uint64_t rtt_us; /* of the last ping, in whole milliseconds but at least one; 0: not measured yet */
 };
 void session_stats(const struct session *s, struct session_stats *out);
 /* Asks for a round trip now (diagnostics). `rtt_us` in the stats is then of this ping, when `pings_answered` has grown. */

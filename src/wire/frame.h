@@ -1,6 +1,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -35,6 +36,7 @@ enum {
     FRAME_BINDING_LEN = 32,
     FRAME_SESSION_ID_LEN = 16,
     FRAME_VERSION = 1,
+    FRAME_SMALL_MAX = FRAME_HEAD + 9, /* the longest frame of a type with a fixed body */
 };
 
 enum stream_kind { STREAM_TCP = 0, STREAM_UDP = 1, STREAM_CHECK = 2, STREAM_KINDS_ };
@@ -90,6 +92,15 @@ void frame_head_encode(struct buf *out, const struct frame_head *h);
 /* The same into exactly FRAME_HEAD bytes of the caller's. */
 void frame_head_write(uint8_t out[FRAME_HEAD], const struct frame_head *h);
 bool frame_is_sequenced(enum frame_type type);
+
+/* Whole frames of fixed length into the caller's FRAME_SMALL_MAX bytes; they return the length. */
+size_t frame_open_write(uint8_t out[FRAME_SMALL_MAX], uint32_t stream, enum stream_kind kind);
+size_t frame_credit_write(uint8_t out[FRAME_SMALL_MAX], uint32_t stream, uint64_t limit);
+size_t frame_fin_write(uint8_t out[FRAME_SMALL_MAX], uint32_t stream);
+size_t frame_reset_write(uint8_t out[FRAME_SMALL_MAX], uint32_t stream, enum reset_reason why);
+size_t frame_ping_write(uint8_t out[FRAME_SMALL_MAX], bool answer, uint64_t token);
+size_t frame_ack_write(uint8_t out[FRAME_SMALL_MAX], uint64_t offset);
+size_t frame_close_write(uint8_t out[FRAME_SMALL_MAX], enum close_reason why);
 
 /* docs/protocol.md §6.2. Names are borrowed. */
 struct frame_hello {
