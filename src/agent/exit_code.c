@@ -19,6 +19,11 @@ static const struct {
     {EXIT_CODE_HUB_UNAVAILABLE, "hub_unavailable"},
     {EXIT_CODE_INCOMPATIBLE, "incompatible"},
     {EXIT_CODE_INTERRUPTED, "interrupted"},
+    /* More exact words for the same numbers. */
+    {EXIT_CODE_DENIED, "key_changed"},
+    {EXIT_CODE_DENIED, "service_moved"},
+    {EXIT_CODE_NOT_REACHABLE, "offline"},
+    {EXIT_CODE_NOT_REACHABLE, "refused"},
 };
 
 const char *exit_code_name(enum exit_code code)

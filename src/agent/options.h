@@ -31,7 +31,7 @@ struct command {
     size_t operands_least, operands_most;
     const char *summary;
     const struct option *options; /* NULL: only the common ones */
-    const char *details;          /* NULL or paragraphs, each line at most 80 columns */
+    const char *details;          /* NULL, or a paragraph */
     const char *examples;         /* lines "connect …", ended by '\n' each */
     int (*run)(struct invocation *in);
 };

@@ -15,9 +15,7 @@
 enum { CMD_UNDO_MS = 3000 };
 
 static const struct option common[] = {
-    {.name = "config",
-     .value = "FOLDER",
-     .help = "the agent's folder (CONNECT_HOME, ~/.private-connect)"},
+    {.name = "config", .value = "FOLDER", .help = "the agent's folder (~/.private-connect)"},
     {.name = "json", .help = "answer with one JSON object"},
     {.name = "quiet", .help = "print errors only", .letter = 'q'},
     {.name = "help", .help = "this help", .letter = 'h'},

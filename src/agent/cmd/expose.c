@@ -97,10 +97,9 @@ const struct command cmd_expose = {
     .operands_most = 1,
     .summary = "give a private service a name to be reached by",
     .options = options,
-    .details =
-        "TARGET is where this machine finds the service: a port of its own (5432), host:port,\n"
-        "[IPv6]:port, http://host:port, https://host:port or unix:/path. It stays exposed,\n"
-        "also when the agent starts again, until connect unexpose.\n",
+    .details = "TARGET is where this machine finds the service: a port of its own (5432), "
+               "host:port, [IPv6]:port, http://host:port, https://host:port or unix:/path. It "
+               "stays exposed, also when the agent starts again, until connect unexpose.",
     .examples = "connect expose 5432 --name prod-db\n"
                 "connect expose http://localhost:8080 --name wiki\n"
                 "connect expose unix:/run/postgresql/.s.PGSQL.5432 --name prod-db\n",

@@ -4,7 +4,7 @@
 #include "agent/cmd/help.h"
 #include "base/text.h"
 
-enum { HELP_LABEL_SIZE = 40 };
+enum { HELP_LABEL_SIZE = 40, HELP_WIDTH = 80 };
 
 static void put_option(struct ui *ui, const struct option *o)
 {
@@ -27,6 +27,20 @@ static void put_options(struct ui *ui, const char *title, const struct option *t
         put_option(ui, o);
 }
 
+/* A paragraph, broken between words. */
+static void put_paragraph(struct ui *ui, const char *text)
+{
+    while (*text) {
+        size_t len = strlen(text), most = len < HELP_WIDTH ? len : HELP_WIDTH;
+
+        while (len > HELP_WIDTH && most > 0 && text[most] != ' ')
+            most--;
+        ui_line(ui, UI_PLAIN, "%.*s", (int)most, text);
+        text += most;
+        text += strspn(text, " ");
+    }
+}
+
 /* Text of several lines, indented. */
 static void put_lines(struct ui *ui, const char *text, const char *indent)
 {
@@ -46,7 +60,7 @@ static void show_command(struct ui *ui, const struct command *c)
             c->options ? " [options]" : "");
     if (c->details) {
         ui_line(ui, UI_PLAIN, "%s", "");
-        put_lines(ui, c->details, "");
+        put_paragraph(ui, c->details);
     }
     put_options(ui, "Options", c->options);
     put_options(ui, "Common options", cmd_grammar.common);

@@ -190,10 +190,9 @@ const struct command cmd_reach = {
     .operands_most = 1,
     .summary = "open a local port that leads to a service",
     .options = options,
-    .details =
-        "Checks the way to the service first: the other agent's key, then, seen from there, its\n"
-        "name, its port, its certificate, its answer, and the round trip. The port stays open,\n"
-        "also when the agent starts again, until connect unreach.\n",
+    .details = "Checks the way to the service first: the other agent's key, then, seen from there, "
+               "its name, its port, its certificate, its answer, and the round trip. The port "
+               "stays open, also when the agent starts again, until connect unreach.",
     .examples = "connect reach prod-db\n"
                 "connect reach prod-db --port 15432\n"
                 "ssh -o ProxyCommand='connect reach prod-ssh --stdio' user@prod\n",

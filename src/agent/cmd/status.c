@@ -154,7 +154,7 @@ const struct command cmd_status = {
     .operands = "",
     .summary = "show the agent, its hub, what is exposed and reached",
     .details =
-        "Ends with 1 when the agent is not running, with 3 when this machine is not logged in.\n",
+        "Ends with 1 when the agent is not running, with 3 when this machine is not logged in.",
     .examples = "connect status\nconnect status --json\n",
     .run = run,
 };

@@ -37,11 +37,10 @@ const struct command cmd_trust = {
     .operands_least = 1,
     .operands_most = 1,
     .summary = "accept the changed key of another agent",
-    .details =
-        "The key of an agent is remembered at the first contact. When it changes, because\n"
-        "the machine was set up anew or because somebody pretends to be it, connections are\n"
-        "refused until the new key is accepted here. AGENT is a label or an id. Compare\n"
-        "with connect verify first.\n",
+    .details = "The key of an agent is remembered at the first contact. When it changes, because "
+               "the machine was set up anew or because somebody pretends to be it, connections are "
+               "refused until the new key is accepted here. AGENT is a label or an id. Compare "
+               "with connect verify first.",
     .examples = "connect trust prod\n",
     .run = run,
 };

@@ -11,7 +11,7 @@ const struct command cmd_unexpose = {
     .operands_least = 1,
     .operands_most = 1,
     .summary = "stop exposing a service",
-    .details = "Connections that are open through it end at once.\n",
+    .details = "Connections that are open through it end at once.",
     .examples = "connect unexpose prod-db\n",
     .run = run,
 };

@@ -11,7 +11,7 @@ const struct command cmd_unreach = {
     .operands_least = 1,
     .operands_most = 1,
     .summary = "close the local port of a reached service",
-    .details = "Connections that are open through it end at once.\n",
+    .details = "Connections that are open through it end at once.",
     .examples = "connect unreach prod-db\n",
     .run = run,
 };

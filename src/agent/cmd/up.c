@@ -34,9 +34,7 @@ static const struct option options[] = {
      .secret = true},
     {.name = "api-key-file", .value = "FILE", .help = "log in with the key in this file"},
     {.name = "label", .value = "LABEL", .help = "what others call this machine (its host name)"},
-    {.name = "hub-fingerprint",
-     .value = "sha256:HEX",
-     .help = "the hub's certificate must be this one"},
+    {.name = "hub-fingerprint", .value = "HASH", .help = "the hub's certificate must be this one"},
     {.name = "hold", .value = "TIME", .help = "how long lost connections wait: 30s, 10m (10m)"},
     {.name = "foreground", .help = "do not go to the background; log to stderr"},
     {0},
@@ -232,10 +230,13 @@ static int already_up(struct invocation *in, struct client *c, const struct agen
     const char *hub = client_text(status, "hub"), *label = client_text(status, "label");
     bool differs =
         (o->hub_url && !is_same_hub(o->hub_url, hub)) || (o->label && strcmp(o->label, label) != 0);
-    if (differs) {
+    if (differs || o->foreground) {
+        char message[128];
+        text_message(message, sizeof message,
+                     "an agent runs in this folder already%s (process %.0f)",
+                     differs ? ", with another hub or label" : "", client_number(status, "pid"));
         code = ui_fail_as(&in->ui, EXIT_CODE_OTHER, "already_running",
-                          "connect down first, or name another folder with --config",
-                          "another agent runs in this folder, with another hub or label");
+                          "connect down first, or name another folder with --config", message);
         json_decref(status);
         return code;
     }
@@ -381,11 +382,10 @@ const struct command cmd_up = {
     .operands = "",
     .summary = "log in to a hub and start the agent",
     .options = options,
-    .details =
-        "The first time, name the hub and give an API key (connect-hub key create). After that,\n"
-        "connect up alone is enough: hub, label and what was exposed and reached are remembered.\n"
-        "Plain http:// hubs are accepted on this machine only, or with\n"
-        "CONNECT_ALLOW_INSECURE=true.\n",
+    .details = "The first time, name the hub and give an API key (connect-hub key create). After "
+               "that, connect up alone is enough: hub, label and what was exposed and reached are "
+               "remembered. Plain http:// hubs are accepted on this machine only, or with "
+               "CONNECT_ALLOW_INSECURE=true.",
     .examples = "connect up --hub https://hub:3001 --api-key KEY --label prod\n"
                 "connect up --hub https://hub:3001 --api-key-file key.txt\n"
                 "connect up\n",

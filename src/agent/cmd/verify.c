@@ -52,8 +52,8 @@ const struct command cmd_verify = {
     .operands_least = 1,
     .operands_most = 1,
     .summary = "compare keys with another agent by six words",
-    .details = "Both sides see the same six words when, and only when, each knows the other's\n"
-               "real key. Compare them by telephone or side by side. AGENT is a label or an id.\n",
+    .details = "Both sides see the same six words when, and only when, each knows the other's real "
+               "key. Compare them by telephone or side by side. AGENT is a label or an id.",
     .examples = "connect verify prod\n",
     .run = run,
 };
