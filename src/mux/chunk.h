@@ -16,8 +16,8 @@
  */
 enum {
     CHUNK_HEAD = 8,
-    CHUNK_DATA = 256 * 1024,  /* bytes of data a pooled chunk has room for */
-    CHUNK_POOL_MAX = 64,      /* chunks kept for reuse */
+    CHUNK_DATA = 256 * 1024, /* bytes of data a pooled chunk has room for */
+    CHUNK_POOL_MAX = 64,     /* chunks kept for reuse */
 };
 
 struct chunk {
@@ -37,7 +37,8 @@ void chunk_pool_init(struct chunk_pool *p);
 void chunk_pool_trim(struct chunk_pool *p); /* gives all idle memory back */
 void chunk_pool_done(struct chunk_pool *p);
 
-/* A chunk with room for `cap` data bytes behind CHUNK_HEAD, empty; pooled when cap == CHUNK_DATA. */
+/* A chunk with room for `cap` data bytes behind CHUNK_HEAD, empty; pooled when cap == CHUNK_DATA.
+ */
 struct chunk *chunk_new(struct chunk_pool *p, size_t cap);
 void chunk_free(struct chunk *c); /* NULL is fine */
 static inline uint8_t *chunk_data(struct chunk *c)

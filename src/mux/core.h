@@ -10,24 +10,24 @@
 /*
  * core -- the inside of a session, shared by the files that make it up:
  *
- *   session.c  life, pipes, time        intake.c  what comes in, frame by frame
+ *   session.c  life, pipes, time                      intake.c   what comes in, frame by frame
  *   outlet.c   what goes out, and whose turn it is    streams.c  what owners of streams ask for
  *
- * Rule for all of them: an owner's event may change anything but the session's own life, so no stream pointer
- * is kept across one; streams are looked up again by id.
+ * Rule for all of them: an owner's event may change anything but the session's own life, so no
+ * stream pointer is kept across one; streams are looked up again by id.
  */
 enum {
-    SESSION_REPLAY_SURE = FRAME_DATA_MAX,  /* what a session may keep even when the process keeps too much */
-    SESSION_REPLAY_CONTROL = 1024 * 1024,  /* beyond the limit, for frames that carry no data */
-    SESSION_RESETS_KNOWN = 16 * 1024,      /* latest ids of which we know whether we reset them */
+    SESSION_REPLAY_SURE = FRAME_DATA_MAX, /* kept even when the process keeps too much */
+    SESSION_REPLAY_CONTROL = 1024 * 1024, /* beyond the limit, for frames that carry no data */
+    SESSION_RESETS_KNOWN = 16 * 1024,     /* latest ids of which we know whether we reset them */
 };
 
 /* Whose bytes session_output() hands out until a frame has ended. */
 enum lane { LANE_NONE, LANE_SEQUENCE, LANE_CONTROL, LANE_DATAGRAMS };
 
 struct ping {
-    uint64_t next_ms;  /* when to ask */
-    uint64_t token;    /* of the latest ask */
+    uint64_t next_ms; /* when to ask */
+    uint64_t token;   /* of the latest ask */
     uint64_t asked_ms;
     bool asked;        /* it is on its way and not answered */
     uint64_t answered; /* how many were */
@@ -72,9 +72,9 @@ struct session {
 
     /* streams */
     struct stream_table table;
-    struct list streams; /* all in the table */
-    struct list ended;   /* both sides ended, on_closed still to come */
-    uint32_t last_id;    /* the latest opened */
+    struct list streams;                        /* all in the table */
+    struct list ended;                          /* both sides ended, on_closed still to come */
+    uint32_t last_id;                           /* the latest opened */
     uint64_t resets[SESSION_RESETS_KNOWN / 64]; /* bit id % SESSION_RESETS_KNOWN: we reset it */
     uint64_t streams_total, bytes_in, bytes_out;
 };

@@ -32,11 +32,12 @@ bool credit_in_receive(struct credit_in *c, uint64_t len)
 
 static void adapt(struct credit_in *c, uint64_t window_max, uint64_t now_ms, uint64_t rtt_ms)
 {
-    if (c->window > window_max)
-        c->window = window_max;
     if (c->consumed - c->round_consumed < c->window)
         return;
-    if (rtt_ms > 0 && now_ms - c->round_ms <= 2 * rtt_ms && c->window < window_max)
+    bool held_back = rtt_ms > 0 && now_ms - c->round_ms <= 2 * rtt_ms;
+    if (c->window > window_max)
+        c->window = window_max;
+    else if (held_back)
         c->window = c->window * 2 < window_max ? c->window * 2 : window_max;
     c->round_ms = now_ms;
     c->round_consumed = c->consumed;

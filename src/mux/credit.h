@@ -36,8 +36,9 @@ void credit_in_init(struct credit_in *c, uint64_t first, uint64_t now_ms);
 bool credit_in_receive(struct credit_in *c, uint64_t len);
 
 /*
- * The reader took `len` bytes. True: `granted` has risen enough to be worth telling. `window_max` is the most the
- * window may be now: the larger one when memory is plenty. `rtt_ms`: 0 is not known.
+ * The reader took `len` bytes. True: `granted` has risen, enough to be worth telling. `window_max`
+ * is what memory allows now; a larger window shrinks to it, by not being granted again. `rtt_ms`: 0
+ * is not known.
  */
 bool credit_in_consume(struct credit_in *c, uint64_t len, uint64_t window_max, uint64_t now_ms,
                        uint64_t rtt_ms);

@@ -60,8 +60,8 @@ static enum rc violation(const struct session *s, const char *what, enum rc rc)
 /* --- frames of a stream ----------------------------------------------------------------- */
 
 /*
- * A frame came for a stream that is not there. RC_OK: it may be ignored, for the peer sent it before it learnt
- * of the stream's end.
+ * A frame came for a stream that is not there. RC_OK: it may be ignored, for the peer sent it
+ * before it learnt of the stream's end.
  */
 static enum rc check_gone(const struct session *s)
 {
@@ -113,7 +113,8 @@ static void on_data_bytes(struct session *s, struct reader bytes)
     if (st == NULL)
         return; /* we reset it meanwhile */
     if (bytes.left > s->budget->buffered_max - s->budget->buffered_used) {
-        /* Slow readers hold all that the process may hold: this one goes rather than the process. */
+        /* Slow readers hold all that the process may hold: this one goes rather than the process.
+         */
         streams_tell_reset(st, RESET_LIMIT);
         streams_close(st, RESET_LIMIT);
         return;

@@ -42,12 +42,15 @@ void outlet_add_data(struct session *s, uint32_t stream, struct reader bytes)
 }
 
 /*
- * A chunk that is mostly empty holds more memory than it carries. While little is kept that is cheaper than
- * copying; when much is kept the path is slower than a copy.
+ * A chunk that is far from full holds more memory than it carries. While little is kept that is
+ * cheaper than a copy; when much is kept the path is slower than a copy.
  */
 static bool is_wasteful(const struct session *s, const struct chunk *c)
 {
-    return c->to - c->from < c->cap / 4 * 3 && replay_kept(&s->replay) > s->replay.limit / 4;
+    size_t used = c->to - c->from;
+
+    return used < c->cap / 8 ||
+           (used < c->cap / 4 * 3 && replay_kept(&s->replay) > REPLAY_FIRST / 4);
 }
 
 void outlet_add_chunk(struct session *s, uint32_t stream, struct chunk *c)
@@ -72,8 +75,8 @@ bool outlet_can_keep(const struct session *s)
     if (replay_is_full(&s->replay))
         return false;
     /*
-     * Full for the process: everybody still has a little, so that whoever waits here has something of its own
-     * on the way, and its acknowledgement to wake it.
+     * Full for the process: everybody still has a little, so that whoever waits here has something
+     * of its own on the way, and its acknowledgement to wake it.
      */
     return s->budget->replay_used < s->budget->replay_max ||
            replay_kept(&s->replay) < SESSION_REPLAY_SURE;

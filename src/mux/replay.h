@@ -74,12 +74,14 @@ void replay_add_chunk(struct replay *r, struct chunk *c);
 /* The bytes at the cursor, up to the end of a chunk; empty: none unsent. */
 struct reader replay_piece(const struct replay *r);
 void replay_advance(struct replay *r, size_t len);
-/* Whether the cursor may be within a frame; after replay_advance() to the end of a piece it is not. */
+/* Whether the cursor may be within a frame; after replay_advance() to the end of a piece it is not.
+ */
 bool replay_is_within_frame(const struct replay *r);
 
 /*
- * The peer has all bytes before `offset`; they are freed. RC_PROTO: below what it had, or never sent.
- * `rtt_ms`: 0 is not known. Lets the limit grow while the path takes more than half of it per round trip.
+ * The peer has all bytes before `offset`; they are freed. RC_PROTO: below what it had, or never
+ * sent. `rtt_ms`: 0 is not known. Lets the limit grow while the path takes more than half of it per
+ * round trip.
  */
 MUST_CHECK enum rc replay_ack(struct replay *r, uint64_t offset, uint64_t now_ms, uint64_t rtt_ms);
 /* A new pipe goes on at `offset`. RC_ABSENT, nothing changed: not kept, or never sent. */

@@ -15,7 +15,7 @@ void session_budget_init(struct session_budget *b)
 
 void session_budget_done(struct session_budget *b)
 {
-    assert(b->replay_used == 0 && b->buffered_used == 0);
+    assert(b->replay_used == 0 && b->buffered_used == 0 && b->windows_used == 0);
     chunk_pool_done(&b->chunks);
 }
 
@@ -83,7 +83,7 @@ bool session_is_attached(const struct session *s)
 static void leave_pipe(struct session *s)
 {
     s->attached = false;
-    s->output_asked = false;
+    s->output_asked = s->close_sent = false;
     s->lane = LANE_NONE;
     s->ack_ms = UINT64_MAX;
     s->ping.asked = false;
@@ -166,7 +166,8 @@ void session_close(struct session *s, enum close_reason why)
     outlet_wake(s);
 }
 
-/* --- time --------------------------------------------------------------------------------------- */
+/* --- time ---------------------------------------------------------------------------------------
+ */
 
 static uint64_t least(uint64_t a, uint64_t b)
 {

@@ -36,7 +36,8 @@ struct stream *streams_add(struct session *s, uint32_t id, enum stream_kind kind
     return st;
 }
 
-/* Ids of long ago are all taken for ours: remembering each for ever would let the peer fill our memory. */
+/* Ids of long ago are all taken for ours: remembering each for ever would let the peer fill our
+ * memory. */
 bool streams_is_ours_reset(const struct session *s, uint32_t id)
 {
     if (s->last_id - id >= SESSION_RESETS_KNOWN)
@@ -54,7 +55,10 @@ static void take_out(struct stream *st)
 
 static void release(struct stream *st)
 {
-    st->session->budget->buffered_used -= st->held;
+    struct session_budget *b = st->session->budget;
+
+    b->buffered_used -= st->held;
+    b->windows_used -= st->in.window - STREAM_WINDOW_FIRST;
     list_remove(&st->link);
     free(st);
 }
@@ -218,10 +222,31 @@ void stream_send_datagram(struct stream *st, struct reader bytes)
     outlet_wake(s);
 }
 
-/* Memory that slow readers hold in the whole process decides how far ahead a stream may be. */
-static uint64_t window_max(const struct session_budget *b)
+/*
+ * What all streams could make us hold decides how far a window may grow: into what is left, and
+ * when little is left the large ones give way.
+ */
+static uint64_t window_max(const struct session_budget *b, uint64_t window)
 {
-    return b->buffered_used < b->buffered_max / 2 ? STREAM_WINDOW_MAX : STREAM_WINDOW_FIRST;
+    uint64_t all = b->buffered_max / 2;
+    uint64_t left = all > b->windows_used ? all - b->windows_used : 0;
+    uint64_t max = left < all / 8 ? window / 2 : window + left;
+
+    if (max < STREAM_WINDOW_FIRST)
+        return STREAM_WINDOW_FIRST;
+    return max < STREAM_WINDOW_MAX ? max : STREAM_WINDOW_MAX;
+}
+
+static bool consume(struct stream *st, size_t len)
+{
+    struct session_budget *b = st->session->budget;
+    uint64_t max = window_max(b, st->in.window);
+
+    b->windows_used -= st->in.window - STREAM_WINDOW_FIRST;
+    bool grant =
+        credit_in_consume(&st->in, len, max, st->session->now_ms, session_rtt_ms(st->session));
+    b->windows_used += st->in.window - STREAM_WINDOW_FIRST;
+    return grant;
 }
 
 void stream_consumed(struct stream *st, size_t len)
@@ -232,9 +257,7 @@ void stream_consumed(struct stream *st, size_t len)
     assert(len <= st->held);
     st->held -= len;
     s->budget->buffered_used -= len;
-    if (!credit_in_consume(&st->in, len, window_max(s->budget), s->now_ms, session_rtt_ms(s)))
-        return;
-    if (!stream_can_receive(st) || s->ending)
+    if (!consume(st, len) || !stream_can_receive(st) || s->ending)
         return;
     outlet_add(s, frame, frame_credit_write(frame, st->id, st->in.granted));
     outlet_wake(s);

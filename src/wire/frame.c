@@ -169,8 +169,7 @@ void frame_hello_encode(struct buf *out, const struct frame_hello *h)
     assert(h->workspace.left <= FRAME_NAME_MAX && h->service.left <= FRAME_NAME_MAX);
     size_t length = HELLO_FIXED + h->workspace.left + h->service.left;
 
-    frame_head_encode(out,
-                      &(struct frame_head){.type = FRAME_HELLO, .length = (uint32_t)length});
+    frame_head_encode(out, &(struct frame_head){.type = FRAME_HELLO, .length = (uint32_t)length});
     buf_put_u16(out, h->version_min);
     buf_put_u16(out, h->version_max);
     buf_put(out, reader_of(h->binding, sizeof h->binding));

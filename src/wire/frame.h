@@ -84,8 +84,9 @@ struct frame_head {
 };
 
 /*
- * Takes one head off the front. RC_AGAIN: not complete, `in` unchanged. RC_PROTO, RC_LIMIT: no frame could
- * begin so (unknown type, a length its type cannot have, stream 0 or not 0 against §6.1).
+ * Takes one head off the front. RC_AGAIN: not complete, `in` unchanged. RC_PROTO, RC_LIMIT: no
+ * frame could begin so (unknown type, a length its type cannot have, stream 0 or not 0 against
+ * §6.1).
  */
 MUST_CHECK enum rc frame_head_decode(struct reader *in, struct frame_head *out);
 void frame_head_encode(struct buf *out, const struct frame_head *h);

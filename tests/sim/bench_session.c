@@ -1,5 +1,6 @@
 /*
- * bench_session -- what the mux costs by itself: two sessions in one process, back to back, no TLS and no sockets.
+ * bench_session -- what the mux costs by itself: two sessions in one process, back to back, no TLS
+ * and no sockets.
  *
  *     bench_session [seconds per figure]
  */
