@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -216,7 +217,7 @@ static bool is_same_hub(const char *one, const char *other)
 
     return address_parse_url(one, &a, &a_tls) == RC_OK &&
            address_parse_url(other, &b, &b_tls) == RC_OK && a_tls == b_tls && a.port == b.port &&
-           strcmp(a.host, b.host) == 0;
+           strcasecmp(a.host, b.host) == 0;
 }
 
 /* An agent runs in this folder already. */
