@@ -26,7 +26,9 @@ def literal(data):
 
 
 def main(output, symbol, folder, *files):
-    named = sorted((pathlib.Path(f).relative_to(folder).as_posix(), pathlib.Path(f)) for f in files)
+    root = pathlib.Path(folder).resolve()
+    paths = [pathlib.Path(f).resolve() for f in files]
+    named = sorted((path.relative_to(root).as_posix(), path) for path in paths)
     rows = []
     for name, path in named:
         data = path.read_bytes()
