@@ -333,16 +333,17 @@ static enum rc take_fields(const struct reader *from, struct reader *at, struct 
 
 enum rc http1_request_decode(struct reader *in, struct http1_head *out)
 {
-    struct reader at = *in, line;
+    struct reader at = *in, line = {0};
 
-    enum rc rc = take_line(&at, HTTP1_LINE_MAX, &line);
-    if (rc == RC_OK && line.left == 0)
-        rc = take_line(&at, HTTP1_LINE_MAX, &line);
-    if (rc != RC_OK)
-        return rc;
+    while (line.left == 0) { /* RFC 9112 §2.2: empty lines before it are skipped */
+        size_t max = room(in, &at);
+        enum rc rc = take_line(&at, max < HTTP1_LINE_MAX ? max : HTTP1_LINE_MAX, &line);
+        if (rc != RC_OK)
+            return rc;
+    }
     if (!parse_request_line(line, out))
         return RC_PROTO;
-    rc = take_fields(in, &at, out);
+    enum rc rc = take_fields(in, &at, out);
     if (rc != RC_OK)
         return rc;
     if (!read_host(out) || !read_framing(out))

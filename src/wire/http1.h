@@ -68,7 +68,7 @@ struct http1_head {
  * Takes one head off the front. RC_AGAIN: not complete, `in` unchanged; the caller keeps the bytes
  * and comes again with more. RC_LIMIT: it would be too large, told as soon as that is certain.
  * RC_PROTO: no head could go on like this. The outcome does not depend on how the bytes were cut.
- * One empty line before a request is skipped (RFC 9112 §2.2). `out` may be overwritten when this
+ * Empty lines before a request are skipped (RFC 9112 §2.2). `out` may be overwritten when this
  * fails.
  */
 MUST_CHECK enum rc http1_request_decode(struct reader *in, struct http1_head *out);

@@ -190,7 +190,7 @@ static void a_request_that_could_be_read_in_two_ways_is_refused(void **state)
         {"CONNECT without a port", TEXT("CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n")},
         {"CONNECT with an empty port", TEXT("CONNECT a: HTTP/1.1\r\nHost: a\r\n\r\n")},
         {"CONNECT without a host", TEXT("CONNECT :1 HTTP/1.1\r\nHost: a\r\n\r\n")},
-        {"two empty lines in front", TEXT("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")},
+        {"bare CR in front", TEXT("\rGET / HTTP/1.1\r\nHost: a\r\n\r\n")},
         {"bare LF in front", TEXT("\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")},
     };
 
@@ -216,6 +216,7 @@ static void what_a_request_may_leave_out_is_taken(void **state)
         {"an empty Host", TEXT("GET / HTTP/1.1\r\nHost:\r\n\r\n")},
         {"an empty port", TEXT("GET / HTTP/1.1\r\nHost: a:\r\n\r\n")},
         {"an empty line in front", TEXT("\r\nGET / HTTP/1.0\r\n\r\n")},
+        {"some empty lines in front", TEXT("\r\n\r\n\r\nGET / HTTP/1.0\r\n\r\n")},
         {"a method nobody knows", TEXT("FR0B-NIC4TE / HTTP/1.0\r\n\r\n")},
         {"no space behind a colon", TEXT("GET / HTTP/1.1\r\nHost:a\r\n\r\n")},
         {"bytes over 127 in a value", TEXT("GET / HTTP/1.0\r\nX: D\xc3\xbcsseldorf\xff\r\n\r\n")},
@@ -292,12 +293,16 @@ static void limits_hold_to_the_byte(void **state)
 static void what_cannot_become_a_head_is_not_waited_for(void **state)
 {
     (void)state;
-    static char a[HTTP1_LINE_MAX];
+    static char a[HTTP1_LINE_MAX], crlf[HTTP1_HEAD_MAX];
     struct http1_head h;
 
     memset(a, 'a', sizeof a);
     assert_int_equal(decode_request(a, sizeof a - 1, &h), RC_AGAIN);
     assert_int_equal(decode_request(a, sizeof a, &h), RC_LIMIT);
+    for (size_t i = 0; i < sizeof crlf; i++)
+        crlf[i] = i % 2 == 0 ? '\r' : '\n';
+    assert_int_equal(decode_request(crlf, sizeof crlf - 1, &h), RC_AGAIN);
+    assert_int_equal(decode_request(crlf, sizeof crlf, &h), RC_LIMIT);
     assert_int_equal(decode_request(TEXT("\x16\x03\x01\x02"), &h), RC_PROTO); /* TLS */
     assert_int_equal(decode_request(TEXT("GET / HTTP/3\r\n"), &h), RC_PROTO);
     assert_int_equal(decode_response(TEXT("SSH-2.0-x\r\n"), &h), RC_PROTO);
