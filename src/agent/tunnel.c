@@ -17,6 +17,7 @@ enum {
     TUNNEL_RETRY_MAX_MS = 10 * 1000,
     TUNNELS_INCOMING_MAX = 256, /* pipes that were announced and have not said HELLO yet */
     TUNNELS_EXPOSING_MAX = 1024,
+    TUNNELS_QUIET_MS = 2000, /* without a byte: memory kept for speed is given back */
 };
 
 struct tunnels {
@@ -25,6 +26,8 @@ struct tunnels {
     struct carrier_setup carrier; /* the parts that all carriers share */
     struct list exposing, reaching, incoming;
     size_t incoming_count, exposing_count;
+    struct timer quiet;
+    bool busy; /* bytes have passed since `quiet` was set */
 };
 
 /* A pipe that the hub has announced, until its HELLO says which session it carries. */
@@ -164,6 +167,24 @@ static void set_tick(struct tunnel *t)
         timer_start(&t->tick, due > now ? due - now : 0);
 }
 
+static void note_bytes(struct tunnels *ts)
+{
+    ts->busy = true;
+    if (!timer_is_running(&ts->quiet))
+        timer_start(&ts->quiet, TUNNELS_QUIET_MS);
+}
+
+static void on_quiet(void *owner)
+{
+    struct tunnels *ts = owner;
+
+    if (ts->busy)
+        timer_start(&ts->quiet, TUNNELS_QUIET_MS);
+    else
+        chunk_pool_trim(&ts->budget.chunks);
+    ts->busy = false;
+}
+
 static void pump(void *owner)
 {
     struct tunnel *t = owner;
@@ -178,6 +199,7 @@ static void pump(void *owner)
         carrier_send(t->carrier, out);
         carrier_flush(t->carrier);
         session_sent(t->session, len);
+        note_bytes(t->all);
     }
     set_tick(t);
 }
@@ -312,6 +334,7 @@ static void on_carrier_bytes(void *owner, struct carrier *c, struct reader bytes
     (void)c;
     if (has_ended(t))
         return;
+    note_bytes(t->all);
     enum rc rc = session_input(t->session, bytes, loop_now(t->all->setup.loop));
     if (rc == RC_EOF) {
         end(t, CLOSE_NONE, TUNNEL_ENDED_BY_PEER, close_reason_text(session_close_reason(t->session)));
@@ -733,6 +756,7 @@ struct tunnels *tunnels_new(const struct tunnels_setup *setup)
     list_init(&ts->exposing);
     list_init(&ts->reaching);
     list_init(&ts->incoming);
+    timer_init(&ts->quiet, setup->loop, on_quiet, ts);
     ts->carrier = (struct carrier_setup){.loop = setup->loop,
                                          .hub = setup->hub,
                                          .tls = setup->tls,
@@ -766,6 +790,7 @@ void tunnels_free(struct tunnels *ts)
     }
     free_all(&ts->reaching);
     free_all(&ts->exposing);
+    timer_stop(&ts->quiet);
     session_budget_done(&ts->budget);
     free(ts->carrier.gather);
     free(ts);
