@@ -64,7 +64,7 @@ static inline bool replay_is_full(const struct replay *r)
  * for, or a fresh one when that is too little to be worth a frame.
  */
 size_t replay_offer(const struct replay *r, size_t want);
-/* Adds a frame of `len` bytes (at most REPLAY_TAIL_MAX); the caller fills them in at once. */
+/* Adds a frame of `len` bytes (as replay_offer() says); the caller fills them in at once. */
 uint8_t *replay_add(struct replay *r, size_t len);
 /* Adds the frame that is in `c` from c->from to c->to; takes it. */
 void replay_add_chunk(struct replay *r, struct chunk *c);
