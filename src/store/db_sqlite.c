@@ -56,10 +56,9 @@ static enum rc constraint_rc(int code)
     }
 }
 
-/* What the person at the machine can act on. */
-static void explain(struct db *db, int code)
+/* What the person at the machine can act on. `system` is errno as the failed call left it, or 0. */
+static void explain(struct db *db, int code, int system)
 {
-    int system = db->handle != NULL ? sqlite3_system_errno(db->handle) : errno;
     const char *detail = system != 0 ? strerror(system) : sqlite3_errstr(code);
     const char *path = db->path;
 
@@ -100,6 +99,7 @@ static void explain(struct db *db, int code)
 
 static enum rc fail(struct db *db, int code)
 {
+    int system = errno;
     enum rc rc = RC_SYSTEM;
 
     if ((code & 0xff) == SQLITE_CONSTRAINT)
@@ -109,7 +109,7 @@ static enum rc fail(struct db *db, int code)
     if (rc != RC_SYSTEM && rc != RC_AGAIN)
         return rc;
 
-    explain(db, code);
+    explain(db, code, system);
     if (rc == RC_AGAIN)
         log_warn("db.locked", log_str("why", db->why));
     else
@@ -216,6 +216,7 @@ static enum rc open_file(struct db *db)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
 
+    errno = 0;
     int code = sqlite3_open_v2(db->path, &db->handle, flags, NULL);
     if (code == SQLITE_OK)
         code = sqlite3_busy_timeout(db->handle, DB_BUSY_MS);
@@ -276,6 +277,7 @@ void db_close(struct db *db)
 
 static enum rc execute(struct db *db, const char *sql)
 {
+    errno = 0; /* SQLite does not keep the reason of every failed write */
     int code = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
 
     return code == SQLITE_OK ? RC_OK : fail(db, code);
@@ -436,6 +438,7 @@ enum rc db_next(struct db_query *q)
     if (q->rc != RC_OK)
         return q->rc;
     assert(!q->ended);
+    errno = 0;
     int code = sqlite3_step(q->stmt);
     if (code == SQLITE_ROW)
         return RC_OK;
