@@ -266,7 +266,7 @@ def test_status_fits_80_columns_on_a_terminal_and_is_whole_in_a_pipe(agent, fold
     assert max(map(len, lines)) <= 80 and any("…" in line for line in lines)
     piped = run(folder, "status").stdout.decode()
     assert "a-host-with-a-long-name.internal.example.com:8080" in piped and "\x1b" not in piped
-    for text in ("prod", "https://hub.example.com:3001", "123 MB", "999 B", "1.2 ms", "name taken", "127.0.0.1:5433"):
+    for text in ("prod", "https://hub.example.com:3001", "123 MB", "999 B", "1.2 ms", "name taken", " 5433 "):
         assert text in piped
 
 

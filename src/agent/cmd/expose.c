@@ -57,7 +57,7 @@ static void show(struct ui *ui, const struct wish *wish, const json_t *answer)
     if (failed)
         ui_say(ui, UI_MARK_NOTE, "exposed all the same: connections fail until the target answers");
     ui_say(ui, UI_MARK_OK, "%s leads to %s (%s)", wish->name, wish->target, wish->protocol);
-    ui_more(ui, "connect reach %s", wish->name);
+    ui_more(ui, "on another machine: connect reach %s", wish->name);
 }
 
 static int run(struct invocation *in)

@@ -15,7 +15,7 @@ static const struct ui_column exposed_columns[] = {
 
 static const struct ui_column reached_columns[] = {
     {.title = "REACHED", .may_shrink = true},
-    {.title = "LOCAL", .may_shrink = true},
+    {.title = "PORT", .right = true},
     {.title = "AGENT", .may_shrink = true},
     {.title = "STATE"},
     {.title = "LATENCY", .right = true},
@@ -69,6 +69,14 @@ static void show_exposed(struct ui *ui, json_t *services)
     ui_table_print(t);
 }
 
+/* Behind the last colon: the address is always this machine itself. */
+static const char *port_of(const char *local)
+{
+    const char *colon = strrchr(local, ':');
+
+    return colon ? colon + 1 : local;
+}
+
 static void show_reached(struct ui *ui, json_t *services)
 {
     struct ui_table *t = ui_table_new(ui, reached_columns);
@@ -81,7 +89,7 @@ static void show_reached(struct ui *ui, json_t *services)
         bool measured = json_is_number(json_object_get(service, "latency_ms"));
 
         ui_table_cell(t, UI_BOLD, "%s", client_text(service, "name"));
-        ui_table_cell(t, UI_PLAIN, "%s", client_text(service, "local"));
+        ui_table_cell(t, UI_PLAIN, "%s", port_of(client_text(service, "local")));
         ui_table_cell(t, UI_PLAIN, "%s", client_text(service, "agent"));
         state_cell(t, service);
         ui_table_cell(t, UI_PLAIN, "%s",

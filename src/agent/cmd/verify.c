@@ -40,8 +40,9 @@ static int run(struct invocation *in)
     ui_line(ui, UI_PLAIN,
             "Other words there: somebody stands in between. Do not use the connection.");
     ui_line(ui, UI_PLAIN, "%s", "");
-    ui_line(ui, UI_DIM, "its key   %s", client_text(answer, "fingerprint"));
-    ui_line(ui, UI_DIM, "own key   %s", client_text(answer, "own_fingerprint"));
+    ui_line(ui, UI_DIM, "its key and the own one:");
+    ui_more(ui, "%s", client_text(answer, "fingerprint"));
+    ui_more(ui, "%s", client_text(answer, "own_fingerprint"));
     ui_object(ui, answer);
     return 0;
 }
