@@ -21,5 +21,6 @@ enum exit_code {
 
 /* "not_found", "port_in_use", …: static text. "other" for a number that is none of these. */
 const char *exit_code_name(enum exit_code code);
-/* The way back, also for more exact words ("key_changed" is EXIT_CODE_DENIED). A name that is not known, or NULL, is EXIT_CODE_OTHER. */
+/* The way back, also for more exact words ("key_changed" is EXIT_CODE_DENIED). A name that is not
+ * known, or NULL, is EXIT_CODE_OTHER. */
 enum exit_code exit_code_of(const char *name);
