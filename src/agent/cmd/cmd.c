@@ -218,13 +218,17 @@ int cmd_stay(struct invocation *in, struct client *c)
     ui_more(&in->ui, "until Ctrl-C");
     (void)fflush(stdout);
     enum rc rc = client_wait_closed(c, &in->ui, 0);
+    if (rc == RC_EOF && in->ui.json)
+        return EXIT_CODE_OTHER; /* the one object has been printed */
     if (rc == RC_EOF)
         return ui_fail_as(&in->ui, EXIT_CODE_OTHER, "not_running", "connect up",
                           "the agent has ended");
-    /* The agent closes its end when it has undone everything. */
+    /* The agent closes its end when it has undone everything. A second Ctrl-C does not wait for
+     * that. */
     interrupt_reset();
     client_end(c);
     rc = client_wait_closed(c, &in->ui, CMD_UNDO_MS);
+    (void)rc;
     return EXIT_CODE_INTERRUPTED;
 }
 

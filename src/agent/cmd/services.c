@@ -11,13 +11,13 @@ static const struct ui_column columns[] = {
     {0},
 };
 
-static void show(struct ui *ui, const json_t *services)
+static void show(struct ui *ui, json_t *services)
 {
     struct ui_table *t = ui_table_new(ui, columns);
     size_t i;
     const json_t *service;
 
-    json_array_foreach((json_t *)(uintptr_t)services, i, service)
+    json_array_foreach(services, i, service)
     {
         bool online = json_is_true(json_object_get(service, "online"));
         const char *label = client_text(service, "label");
@@ -38,7 +38,7 @@ static int run(struct invocation *in)
     int code = cmd_ask_once(in, cmd_request("services"), CMD_QUICK_MS, &answer);
     if (code != 0)
         return code;
-    const json_t *services = json_object_get(answer, "services");
+    json_t *services = json_object_get(answer, "services");
     if (json_array_size(services) > 0) {
         show(&in->ui, services);
     } else {
