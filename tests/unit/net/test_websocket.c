@@ -237,7 +237,7 @@ static void fragments_and_control_frames_between_them_make_one_message(void **st
         channel_send(peer.ch, reader_of(wire, cut));
         run_rounds(2);
         channel_send(peer.ch, reader_of(wire + cut, sizeof wire - cut));
-        run_rounds(2);
+        run_rounds(4);
         assert_got(&end, "Hello\n");
         assert_true(end.signs_of_life >= 4); /* two parts, a ping, a pong */
         assert_int_equal(peer.got.len, 3); /* the pong */
