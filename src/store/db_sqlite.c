@@ -458,8 +458,10 @@ enum rc db_finish(struct db_query *q, enum rc rc)
         if (next != RC_EOF)
             rc = next;
     }
-    (void)sqlite3_reset(q->stmt);
-    (void)sqlite3_clear_bindings(q->stmt);
+    if (q->stmt != NULL) {
+        (void)sqlite3_reset(q->stmt);
+        (void)sqlite3_clear_bindings(q->stmt);
+    }
     q->in_use = false;
     return rc == RC_EOF ? RC_ABSENT : rc;
 }
