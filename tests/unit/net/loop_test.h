@@ -54,7 +54,7 @@ static inline void on_round(void *owner)
 {
     struct loop_rounds *r = owner;
 
-    if (r->left-- > 1)
+    if (--r->left > 0)
         task_soon(&r->task);
     else
         loop_stop(loop);
@@ -67,7 +67,8 @@ static inline void run_rounds(unsigned count)
 
     task_init(&r.task, loop, on_round, &r);
     task_soon(&r.task);
-    run_loop();
+    while (r.left > 0) /* others stop the loop too */
+        run_loop();
 }
 
 static inline size_t count_descriptors(void)
