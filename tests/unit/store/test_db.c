@@ -80,7 +80,7 @@ static void a_broken_rule_of_the_schema_is_told_apart(void **state)
 static void a_mistake_in_sql_fails_where_it_is_asked(void **state)
 {
     struct fixture *f = *state;
-    struct db_query *q = db_query(f->s->db, "SELECT nothing FROM nowhere WHERE id = $1");
+    struct db_query *q = db_query(f->s->db, "SELECT x FROM nowhere WHERE id = $1");
 
     db_bind_text(q, 1, "x");
     assert_int_equal(db_next(q), RC_SYSTEM);
