@@ -19,7 +19,11 @@
 enum {
     SESSION_REPLAY_SURE = FRAME_DATA_MAX, /* kept even when the process keeps too much */
     SESSION_REPLAY_CONTROL = 1024 * 1024, /* beyond the limit, for frames that carry no data */
-    SESSION_RESETS_KNOWN = 16 * 1024,     /* latest ids of which we know whether we reset them */
+    /* What a stream may send when its turn comes: half of the first window, so that the other
+     * half's credit can come back meanwhile and a grown window is no advantage. */
+    SESSION_TURN = STREAM_WINDOW_FIRST / 2,
+    SESSION_RTT_LEAST_MS = 5,         /* what a busy loop adds to a round trip that is shorter */
+    SESSION_RESETS_KNOWN = 16 * 1024, /* latest ids of which we know whether we reset them */
 };
 
 /* Whose bytes session_output() hands out until a frame has ended. */
@@ -31,7 +35,8 @@ struct ping {
     uint64_t asked_ms;
     bool asked;        /* it is on its way and not answered */
     uint64_t answered; /* how many were */
-    uint64_t last_us, smooth_us;
+    uint64_t last_ms;  /* the latest round trip, at least 1; 0: none yet */
+    uint64_t least_ms; /* the shortest on this pipe: without our own queues in it; 0: none yet */
 };
 
 struct session {
@@ -80,7 +85,8 @@ struct session {
 };
 
 /* --- session.c ---------------------------------------------------------------- */
-uint64_t session_rtt_ms(const struct session *s); /* rounded up; 0: not known */
+/* What windows and replay are measured by; 0: not known yet. */
+uint64_t session_rtt_ms(const struct session *s);
 
 /* --- outlet.c ------------------------------------------------------------------ */
 /* Tells the owner that there is output, if it does not know and is not in session_input(). */

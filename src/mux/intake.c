@@ -29,9 +29,10 @@ static void clear_partial(struct intake *in)
 
 static bool partial_head_is_sequenced(const struct intake *in)
 {
+    if (in->in_body || in->partial.len == 0)
+        return false;
     struct reader head = buf_view(&in->partial);
-
-    return !in->in_body && head.left > 0 && frame_is_sequenced((enum frame_type)reader_u8(&head));
+    return frame_is_sequenced((enum frame_type)reader_u8(&head));
 }
 
 uint64_t intake_received(const struct intake *in)
@@ -189,8 +190,9 @@ static void measure(struct session *s)
 
     p->asked = false;
     p->answered++;
-    p->last_us = took_ms > 0 ? took_ms * 1000 : 1000; /* no better can be told from milliseconds */
-    p->smooth_us = p->smooth_us == 0 ? p->last_us : (7 * p->smooth_us + p->last_us) / 8;
+    p->last_ms = took_ms > 0 ? took_ms : 1;
+    if (p->least_ms == 0 || p->last_ms < p->least_ms)
+        p->least_ms = p->last_ms;
 }
 
 static enum rc on_ping_frame(struct session *s, struct reader body)

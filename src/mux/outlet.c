@@ -33,7 +33,8 @@ void outlet_add(struct session *s, const uint8_t *frame, size_t len)
 void outlet_add_data(struct session *s, uint32_t stream, struct reader bytes)
 {
     while (bytes.left > 0) {
-        size_t len = replay_offer(&s->replay, FRAME_HEAD + bytes.left) - FRAME_HEAD;
+        size_t most = bytes.left < FRAME_DATA_MAX ? bytes.left : FRAME_DATA_MAX;
+        size_t len = replay_offer(&s->replay, FRAME_HEAD + most) - FRAME_HEAD;
         uint8_t *out = replay_add(&s->replay, FRAME_HEAD + len);
         struct frame_head h = {.type = FRAME_DATA, .length = (uint32_t)len, .stream = stream};
         frame_head_write(out, &h);
@@ -95,7 +96,10 @@ static void offer_next(struct session *s)
     if (credit_out_left(&st->out) == 0)
         return; /* still wanted; CREDIT brings it back */
     st->wants_room = false;
-    st->turn = FRAME_DATA_MAX;
+    /* What credit did not allow in the last turn may be made up for in this one. */
+    if (!st->interrupted)
+        st->turn = st->turn < SESSION_TURN ? st->turn + SESSION_TURN : 2 * SESSION_TURN;
+    st->interrupted = false;
     if (st->events->on_room)
         st->events->on_room(st->owner);
 }

@@ -87,6 +87,7 @@ static void leave_pipe(struct session *s)
     s->lane = LANE_NONE;
     s->ack_ms = UINT64_MAX;
     s->ping.asked = false;
+    s->ping.least_ms = 0;
     beside_clear(&s->beside);
     intake_cut(&s->intake);
 }
@@ -230,7 +231,9 @@ uint64_t session_pings_answered(const struct session *s)
 
 uint64_t session_rtt_ms(const struct session *s)
 {
-    return (s->ping.smooth_us + 999) / 1000;
+    if (s->ping.least_ms == 0)
+        return 0;
+    return s->ping.least_ms > SESSION_RTT_LEAST_MS ? s->ping.least_ms : SESSION_RTT_LEAST_MS;
 }
 
 void session_stats(const struct session *s, struct session_stats *out)
@@ -241,6 +244,6 @@ void session_stats(const struct session *s, struct session_stats *out)
         .bytes_in = s->bytes_in,
         .bytes_out = s->bytes_out,
         .unacknowledged = replay_kept(&s->replay),
-        .rtt_us = s->ping.last_us,
+        .rtt_us = s->ping.last_ms * 1000,
     };
 }

@@ -76,8 +76,8 @@ struct stream_events {
     /* stream_room() is no longer 0. */
     void (*on_room)(void *owner);
     /*
-     * The last call: both sides have ended (RESET_NONE), the peer reset it, the session ended, or the
-     * process holds too much for slow readers (RESET_LIMIT). The stream is gone.
+     * The last call: both sides have ended (RESET_NONE), the peer reset it, the session ended, or
+     * the process holds too much for slow readers (RESET_LIMIT). The stream is gone.
      */
     void (*on_closed)(void *owner, enum reset_reason why);
 };
@@ -150,7 +150,8 @@ enum session_health session_tick(struct session *s, uint64_t now_ms);
 
 /* --- streams ---------------------------------------------------------------- */
 
-/* (reaching side) RC_LIMIT: too many streams or bytes. RC_CLOSED: no id is left, or it has ended. */
+/* (reaching side) RC_LIMIT: too many streams or bytes. RC_CLOSED: no id is left, or it has ended.
+ */
 MUST_CHECK enum rc stream_open(struct session *s, enum stream_kind kind,
                                const struct stream_events *events, void *owner,
                                struct stream **out);
@@ -167,8 +168,8 @@ void stream_send_datagram(struct stream *st, struct reader bytes);
 /* `len` bytes of on_data have reached their reader. */
 void stream_consumed(struct stream *st, size_t len);
 /*
- * No more data from us; once. When the peer has ended too, on_closed follows: never from within this
- * call, but from session_input() or session_tick().
+ * No more data from us; once. When the peer has ended too, on_closed follows: never from within
+ * this call, but from session_input() or session_tick().
  */
 void stream_fin(struct stream *st);
 /* Ends it at once, here too: no event comes any more. */
@@ -182,6 +183,7 @@ struct session_stats {
     uint64_t rtt_us; /* of the last ping, to the millisecond, at least one; 0: not measured yet */
 };
 void session_stats(const struct session *s, struct session_stats *out);
-/* Asks for a round trip now (diagnostics): `rtt_us` is of this ping when pings_answered has grown. */
+/* Asks for a round trip now (diagnostics): `rtt_us` is of this ping when pings_answered has grown.
+ */
 void session_ping(struct session *s, uint64_t now_ms);
 uint64_t session_pings_answered(const struct session *s);

@@ -44,6 +44,7 @@ struct stream {
     enum stream_state state;
     bool wants_room;   /* on_room is owed */
     bool closing;      /* on_closed is being called */
+    bool interrupted;  /* room ended within its turn: it goes on first */
     size_t turn;       /* bytes it may still send though others wait */
     size_t held;       /* bytes of on_data not yet consumed */
     uint64_t open_end; /* our sequence up to the end of its OPEN: no datagram goes before */

@@ -150,11 +150,15 @@ static bool others_wait(const struct stream *st)
     return !list_is_empty(waiting) && waiting->next != &st->waiting;
 }
 
-static size_t wait_for_room(struct stream *st)
+static size_t wait_for_room(struct stream *st, bool interrupted)
 {
+    struct list *waiting = &st->session->waiting;
+
     st->wants_room = true;
-    if (credit_out_left(&st->out) > 0 && list_is_empty(&st->waiting))
-        list_append(&st->session->waiting, &st->waiting);
+    if (credit_out_left(&st->out) == 0 || !list_is_empty(&st->waiting))
+        return 0;
+    st->interrupted = interrupted;
+    list_append(interrupted ? waiting->next : waiting, &st->waiting);
     return 0;
 }
 
@@ -167,8 +171,10 @@ size_t stream_room(struct stream *st)
         return 0;
     if (others_wait(st) && room > st->turn)
         room = st->turn;
-    if (room == 0 || !outlet_has_room(s))
-        return wait_for_room(st);
+    if (room == 0)
+        return wait_for_room(st, false);
+    if (!outlet_has_room(s))
+        return wait_for_room(st, st->turn > 0);
     st->wants_room = false;
     list_remove(&st->waiting);
     return room < FRAME_DATA_MAX ? (size_t)room : FRAME_DATA_MAX;
