@@ -22,24 +22,31 @@ void buf_done(struct buf *b)
     *b = (struct buf){0};
 }
 
-uint8_t *buf_reserve(struct buf *b, size_t extra)
+/* Room for `extra` bytes, which the limit counts, and `spare` ones behind them, which it does not. */
+static uint8_t *reserve(struct buf *b, size_t extra, size_t spare)
 {
     if (b->failed || extra > b->limit - b->len) {
         b->failed = true;
         return NULL;
     }
-    if (b->head > 0 && extra > b->cap - b->head - b->len) {
+    size_t want = extra + spare;
+    if (b->head > 0 && want > b->cap - b->head - b->len) {
         memmove(b->data, b->data + b->head, b->len);
         b->head = 0;
     }
-    if (extra > b->cap - b->head - b->len) {
+    if (b->data == NULL || want > b->cap - b->head - b->len) {
         size_t cap = b->cap ? b->cap : BUF_FIRST_CAP;
-        while (cap < b->len + extra)
+        while (cap < b->len + want)
             cap *= 2;
         b->data = mem_resize(b->data, cap);
         b->cap = cap;
     }
     return b->data + b->head + b->len;
+}
+
+uint8_t *buf_reserve(struct buf *b, size_t extra)
+{
+    return reserve(b, extra, 0);
 }
 
 void buf_put(struct buf *b, struct reader bytes)
@@ -100,7 +107,7 @@ void buf_print(struct buf *b, const char *format, ...)
     va_start(args, format);
     va_copy(again, args);
     int len = vsnprintf(NULL, 0, format, args);
-    uint8_t *back = len >= 0 ? buf_reserve(b, (size_t)len + 1) : NULL; /* the NUL is not kept */
+    uint8_t *back = len >= 0 ? reserve(b, (size_t)len, 1) : NULL; /* the NUL is not kept */
     if (back)
         b->len += (size_t)vsnprintf((char *)back, (size_t)len + 1, format, again);
     va_end(again);

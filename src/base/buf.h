@@ -31,7 +31,7 @@ static inline bool buf_ok(const struct buf *b)
 
 static inline struct reader buf_view(const struct buf *b)
 {
-    return reader_of(b->data + b->head, b->len);
+    return reader_of(b->data ? b->data + b->head : NULL, b->len);
 }
 
 void buf_put(struct buf *b, struct reader bytes);

@@ -29,7 +29,11 @@ enum rc file_read_exact(const char *path, void *out, size_t len)
         return errno == ENOENT ? RC_ABSENT : RC_SYSTEM;
     ssize_t got = read(fd, out, len);
     ssize_t more = got == (ssize_t)len ? read(fd, &extra, 1) : 0;
+    int saved = errno;
     (void)close(fd);
+    errno = saved;
+    if (got < 0 || more < 0)
+        return RC_SYSTEM;
     return got == (ssize_t)len && more == 0 ? RC_OK : RC_INPUT;
 }
 

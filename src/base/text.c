@@ -100,9 +100,10 @@ enum rc text_number(const char *s, uint64_t low, uint64_t high, uint64_t *out)
     if (*s == '\0')
         return RC_INPUT;
     for (; *s; s++) {
-        if (*s < '0' || *s > '9' || value > (UINT64_MAX - 9) / 10)
+        uint64_t digit = (uint64_t)(*s - '0');
+        if (*s < '0' || *s > '9' || value > (UINT64_MAX - digit) / 10)
             return RC_INPUT;
-        value = value * 10 + (uint64_t)(*s - '0');
+        value = value * 10 + digit;
     }
     if (value < low || value > high)
         return RC_INPUT;
