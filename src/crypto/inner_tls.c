@@ -77,6 +77,8 @@ static const char *ciphers(void)
 
 static bool configure(struct inner_tls *t, SSL_CTX *context, enum inner_tls_role role)
 {
+    char groups[] = "X25519", signatures[] = "ed25519"; /* OpenSSL's macros cast to char * */
+
     SSL_CTX_set_cert_verify_callback(context, verify, t);
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     (void)SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
@@ -89,9 +91,9 @@ static bool configure(struct inner_tls *t, SSL_CTX *context, enum inner_tls_role
     return SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 &&
            SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1 &&
            SSL_CTX_set_ciphersuites(context, ciphers()) == 1 &&
-           SSL_CTX_set1_groups_list(context, "X25519") == 1 &&
-           SSL_CTX_set1_sigalgs_list(context, "ed25519") == 1 &&
-           SSL_CTX_set1_client_sigalgs_list(context, "ed25519") == 1 &&
+           SSL_CTX_set1_groups_list(context, groups) == 1 &&
+           SSL_CTX_set1_sigalgs_list(context, signatures) == 1 &&
+           SSL_CTX_set1_client_sigalgs_list(context, signatures) == 1 &&
            SSL_CTX_set_num_tickets(context, 0) == 1 &&
            SSL_CTX_set_max_early_data(context, 0) == 1 &&
            SSL_CTX_set_recv_max_early_data(context, 0) == 1 &&
