@@ -26,8 +26,9 @@ bool ip_range_has(const struct ip_range *range, const char *ip);
 void client_ip_of_peer(const char *peer, char out[CLIENT_IP_SIZE]);
 
 /*
- * The client behind trusted proxies: starts at `peer` and walks the X-Forwarded-For list (may be NULL) from
- * its end for as long as the address in hand is a trusted proxy. Who is not trusted cannot choose what we see.
+ * The client behind trusted proxies: starts at `peer` and walks the X-Forwarded-For list (may be
+ * NULL) from its end for as long as the address in hand is a trusted proxy. Who is not trusted
+ * cannot choose what we see.
  */
 void client_ip_forwarded(const char *peer, const char *forwarded_for,
                          const struct ip_range *trusted, size_t trusted_count,

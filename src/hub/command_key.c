@@ -61,10 +61,8 @@ static enum rc keep(struct key_command *k, const char *name, const struct token 
     if (rc != RC_OK)
         return rc;
     const struct audit_field detail[] = {AUDIT_TEXT("prefix", prefix), AUDIT_END};
-    const struct audit_row row = {.workspace = k->workspace.id,
-                                  .type = "key.created",
-                                  .subject = out->id,
-                                  .detail = detail};
+    const struct audit_row row = {
+        .workspace = k->workspace.id, .type = "key.created", .subject = out->id, .detail = detail};
     return audit_append(k->store, &row, now);
 }
 
@@ -72,8 +70,8 @@ static void print_created(const struct key_command *k, const struct token *token
                           const struct store_key *key)
 {
     if (k->json) {
-        printf("{\"v\":1,\"id\":\"%s\",\"key\":\"%s\",\"workspace\":\"%s\"}\n", key->id, token->text,
-               k->workspace.name);
+        printf("{\"v\":1,\"id\":\"%s\",\"key\":\"%s\",\"workspace\":\"%s\"}\n", key->id,
+               token->text, k->workspace.name);
         return;
     }
     printf("%s\n", token->text);
@@ -98,8 +96,9 @@ static int create(struct key_command *k)
         print_created(k, &token, &key);
     token_wipe(&token);
     return rc == RC_OK ? 0
-                       : fail_store(k, rc, rc == RC_LIMIT ? "the workspace has too many keys: revoke some"
-                                                          : "the key could not be made");
+                       : fail_store(k, rc,
+                                    rc == RC_LIMIT ? "the workspace has too many keys: revoke some"
+                                                   : "the key could not be made");
 }
 
 /* --- list ------------------------------------------------------------------------------------ */
@@ -137,10 +136,10 @@ static void print_keys_json(const struct store_key_list *list)
 
     for (size_t i = 0; i < list->count; i++) {
         const struct store_key *key = &list->items[i];
-        (void)json_array_append_new(
-            keys, json_pack("{s:s, s:s, s:s, s:I, s:I}", "id", key->id, "prefix", key->prefix, "state",
-                            state_of(key), "created", (json_int_t)key->created, "last_used",
-                            (json_int_t)key->last_used));
+        (void)json_array_append_new(keys, json_pack("{s:s, s:s, s:s, s:I, s:I}", "id", key->id,
+                                                    "prefix", key->prefix, "state", state_of(key),
+                                                    "created", (json_int_t)key->created,
+                                                    "last_used", (json_int_t)key->last_used));
     }
     json_t *object = json_pack("{s:i, s:o}", "v", 1, "keys", keys);
     (void)json_dumpf(object, stdout, JSON_COMPACT);
@@ -164,7 +163,8 @@ static int list(struct key_command *k)
 
 static enum rc end(struct key_command *k, const char *id)
 {
-    const struct audit_row row = {.workspace = k->workspace.id, .type = "key.revoked", .subject = id};
+    const struct audit_row row = {
+        .workspace = k->workspace.id, .type = "key.revoked", .subject = id};
     int64_t now = clock_unix();
 
     enum rc rc = store_key_revoke(k->store, k->workspace.id, id, now);
@@ -264,7 +264,8 @@ int command_key(int argc, char **argv)
         printf("connect-hub key create --workspace NAME\n"
                "connect-hub key list --workspace NAME\n"
                "connect-hub key revoke ID --workspace NAME\n\n"
-               "create prints the new key, once, alone on standard output. A running hub knows of it at "
+               "create prints the new key, once, alone on standard output. A running hub knows of "
+               "it at "
                "once.\n\n");
         options_print_help(specs, sizeof specs / sizeof specs[0]);
         return 0;

@@ -87,10 +87,11 @@ int command_serve(int argc, char **argv)
 {
     static struct serve_options o; /* borrowed by the hub for as long as it runs */
 
-    int code = parse(&o, argc, argv,
-                     "connect-hub serve [options]\n\n"
-                     "Runs the hub until SIGTERM. When it is ready it prints one line of JSON on standard "
-                     "output.\nSIGHUP reloads the settings and the certificate.");
+    int code =
+        parse(&o, argc, argv,
+              "connect-hub serve [options]\n\n"
+              "Runs the hub until SIGTERM. When it is ready it prints one line of JSON on standard "
+              "output.\nSIGHUP reloads the settings and the certificate.");
     return code >= 0 ? code : hub_serve(&o.source, o.json);
 }
 
@@ -141,11 +142,13 @@ int command_config(int argc, char **argv)
     if (argc < 1 || strcmp(argv[0], "check") != 0) {
         int help = argc > 0 && strcmp(argv[0], "--help") == 0;
         return help ? (printf("connect-hub config check [--config FILE] [options of serve]\n"), 0)
-                    : command_fail(2, 0, "config knows one thing: connect-hub config check --config FILE");
+                    : command_fail(
+                          2, 0, "config knows one thing: connect-hub config check --config FILE");
     }
-    int code = parse(&o, argc - 1, argv + 1,
-                     "connect-hub config check [options]\n\n"
-                     "Checks settings without starting anything and prints what they come to. SIGHUP makes a "
-                     "running hub take them.");
+    int code = parse(
+        &o, argc - 1, argv + 1,
+        "connect-hub config check [options]\n\n"
+        "Checks settings without starting anything and prints what they come to. SIGHUP makes a "
+        "running hub take them.");
     return code >= 0 ? code : check(&o);
 }

@@ -199,8 +199,8 @@ static enum rc set(struct config *c, const struct row *r, const char *value, con
     if (rc == RC_OK && r->check)
         rc = r->check(c, value, what);
     if (rc != RC_OK)
-        text_message(why, CONFIG_WHY_SIZE, "%.120s%s: %.250s (given: \"%.60s\")", where, r->key, what,
-                     value);
+        text_message(why, CONFIG_WHY_SIZE, "%.120s%s: %.250s (given: \"%.60s\")", where, r->key,
+                     what, value);
     return rc;
 }
 
@@ -272,8 +272,8 @@ static enum rc set_member(struct config *c, const char *key, const json_t *value
     if (rc == RC_OK)
         rc = set(c, r, (const char *)buf_view(&text).at, where, why);
     else
-        text_message(why, CONFIG_WHY_SIZE, "%.200s%s: a text, a number, true or false is wanted", where,
-                     key);
+        text_message(why, CONFIG_WHY_SIZE, "%.200s%s: a text, a number, true or false is wanted",
+                     where, key);
     buf_done(&text);
     return rc;
 }
@@ -297,7 +297,8 @@ static enum rc apply_json(struct config *c, const char *file, struct reader text
         text_message(why, CONFIG_WHY_SIZE, "%s{ \"key\": value, … } is wanted", where);
         rc = RC_INPUT;
     }
-    json_object_foreach (root, key, value) {
+    json_object_foreach(root, key, value)
+    {
         if (rc == RC_OK)
             rc = set_member(c, key, value, where, why);
     }
@@ -343,9 +344,10 @@ static enum rc check_together(const struct config *c, char why[CONFIG_WHY_SIZE])
     if (c->plain_http && *c->tls_cert != '\0')
         return fail(why, "plain_http and tls_cert exclude each other");
     if (c->plain_http && c->proxy_count == 0 && !address_is_loopback(&c->listen_at))
-        return fail(why, "plain_http on an address that others can reach would send every token in clear. "
-                         "Listen on 127.0.0.1, leave plain_http away, or, if an HTTPS proxy stands in "
-                         "front, name its address in trusted_proxies");
+        return fail(
+            why, "plain_http on an address that others can reach would send every token in clear. "
+                 "Listen on 127.0.0.1, leave plain_http away, or, if an HTTPS proxy stands in "
+                 "front, name its address in trusted_proxies");
     return RC_OK;
 }
 

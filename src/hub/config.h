@@ -44,14 +44,15 @@ struct config_source {
 
 enum { CONFIG_WHY_SIZE = 512, CONFIG_FILE_MAX = 64 * 1024 };
 
-/* The command line wins over the file, the file over the defaults. RC_INPUT: `why` says what is wrong and where. */
+/* The command line wins over the file, the file over the defaults. RC_INPUT: `why` says what is
+ * wrong and where. */
 MUST_CHECK enum rc config_load(const struct config_source *from, struct config **out,
                                char why[CONFIG_WHY_SIZE]);
 void config_free(struct config *c); /* NULL is fine */
 
 /*
- * For a reload: settings that cannot change while the hub runs get the value of `running` again. Gives the
- * key of one that differed, or NULL.
+ * For a reload: settings that cannot change while the hub runs get the value of `running` again.
+ * Gives the key of one that differed, or NULL.
  */
 const char *config_keep_fixed(struct config *fresh, const struct config *running);
 

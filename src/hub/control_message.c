@@ -49,7 +49,8 @@ static uint64_t take_number(struct members *m, const char *key)
     return (uint64_t)json_integer_value(value);
 }
 
-/* One of `choices`, which ends with NULL; the first one when absent and not `needed`. Static text. */
+/* One of `choices`, which ends with NULL; the first one when absent and not `needed`. Static text.
+ */
 static const char *take_choice(struct members *m, const char *key, bool needed,
                                const char *const *choices)
 {
@@ -198,10 +199,14 @@ static const struct {
     enum control_type type;
     void (*take)(struct members *m, struct control_message *out);
 } types[] = {
-    {"hello", CONTROL_HELLO, take_hello},       {"expose", CONTROL_EXPOSE, take_expose},
-    {"unexpose", CONTROL_UNEXPOSE, take_unexpose}, {"list", CONTROL_LIST, take_nothing},
-    {"open", CONTROL_OPEN, take_open},          {"unreach", CONTROL_UNREACH, take_unreach},
-    {"peer", CONTROL_PEER, take_peer},          {"reply", CONTROL_REPLY, take_reply},
+    {"hello", CONTROL_HELLO, take_hello},
+    {"expose", CONTROL_EXPOSE, take_expose},
+    {"unexpose", CONTROL_UNEXPOSE, take_unexpose},
+    {"list", CONTROL_LIST, take_nothing},
+    {"open", CONTROL_OPEN, take_open},
+    {"unreach", CONTROL_UNREACH, take_unreach},
+    {"peer", CONTROL_PEER, take_peer},
+    {"reply", CONTROL_REPLY, take_reply},
 };
 enum { TYPES = sizeof types / sizeof types[0] };
 
@@ -259,7 +264,8 @@ void control_message_done(struct control_message *m)
 
 /* --- writing --------------------------------------------------------------------------------- */
 
-/* Texts come from control_message_parse() or from us: they are UTF-8, so only memory could be wanting. */
+/* Texts come from control_message_parse() or from us: they are UTF-8, so only memory could be
+ * wanting. */
 static char *to_text(json_t *object)
 {
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
@@ -277,8 +283,8 @@ char *control_reply(uint64_t id)
 
 char *control_reply_error(uint64_t id, const char *code, const char *message)
 {
-    return to_text(json_pack("{s:s, s:I, s:{s:s, s:s}}", "type", "reply", "re", (json_int_t)id, "error",
-                             "code", code, "message", message));
+    return to_text(json_pack("{s:s, s:I, s:{s:s, s:s}}", "type", "reply", "re", (json_int_t)id,
+                             "error", "code", code, "message", message));
 }
 
 char *control_reply_hello(uint64_t id, const struct control_welcome *w)
@@ -286,20 +292,20 @@ char *control_reply_hello(uint64_t id, const struct control_welcome *w)
     json_t *refused = json_array();
 
     for (size_t i = 0; i < w->refused_count; i++)
-        (void)json_array_append_new(refused, json_pack("{s:s, s:s, s:s}", "name", w->refused[i].name,
-                                                       "code", w->refused[i].code, "message",
-                                                       w->refused[i].message));
+        (void)json_array_append_new(
+            refused, json_pack("{s:s, s:s, s:s}", "name", w->refused[i].name, "code",
+                               w->refused[i].code, "message", w->refused[i].message));
     return to_text(json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:o}", "type", "reply", "re",
-                             (json_int_t)id, "agent_id", w->agent_id, "label", w->label, "workspace",
-                             w->workspace, "token_expires", w->token_expires, "hub_version",
-                             w->hub_version, "refused", refused));
+                             (json_int_t)id, "agent_id", w->agent_id, "label", w->label,
+                             "workspace", w->workspace, "token_expires", w->token_expires,
+                             "hub_version", w->hub_version, "refused", refused));
 }
 
 static json_t *listed_json(const struct control_listed *s)
 {
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "name", s->service.name, "protocol",
-                     s->service.protocol, "target", s->service.target, "agent_id", s->agent_id, "label",
-                     s->label, "online", s->online);
+                     s->service.protocol, "target", s->service.target, "agent_id", s->agent_id,
+                     "label", s->label, "online", s->online);
 }
 
 char *control_reply_list(uint64_t id, const struct control_listed *services, size_t count)
@@ -318,8 +324,8 @@ char *control_reply_list(uint64_t id, const struct control_listed *services, siz
         room -= size;
         (void)json_array_append_new(list, one);
     }
-    return to_text(json_pack("{s:s, s:I, s:o, s:b}", "type", "reply", "re", (json_int_t)id, "services",
-                             list, "more", i < count));
+    return to_text(json_pack("{s:s, s:I, s:o, s:b}", "type", "reply", "re", (json_int_t)id,
+                             "services", list, "more", i < count));
 }
 
 static json_t *peer_json(const struct control_peer *p)
@@ -339,14 +345,15 @@ char *control_reply_open(uint64_t id, const struct control_opened *o)
 char *control_reply_peer(uint64_t id, const struct control_peer *p)
 {
     return to_text(json_pack("{s:s, s:I, s:s, s:s, s:s}", "type", "reply", "re", (json_int_t)id,
-                             "agent_id", p->agent_id, "label", p->label, "public_key", p->public_key));
+                             "agent_id", p->agent_id, "label", p->label, "public_key",
+                             p->public_key));
 }
 
 char *control_dial(uint64_t id, const struct control_opened *o)
 {
-    return to_text(json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:o}", "type", "dial", "id", (json_int_t)id,
-                             "pipe", o->pipe, "ticket", o->ticket, "service", o->service->name, "mode",
-                             o->mode, "peer", peer_json(&o->peer)));
+    return to_text(json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:o}", "type", "dial", "id",
+                             (json_int_t)id, "pipe", o->pipe, "ticket", o->ticket, "service",
+                             o->service->name, "mode", o->mode, "peer", peer_json(&o->peer)));
 }
 
 char *control_revoked(const char *message)

@@ -9,13 +9,14 @@
 
 /*
  * control_message -- the JSON of the control link (docs/protocol.md §2): from text to
- * structs that have been checked, and back. Pure. The only place where what an agent sends is looked at.
+ * structs that have been checked, and back. Pure. The only place where what an agent sends is
+ * looked at.
  */
 enum {
     CONTROL_MESSAGE_MAX = 64 * 1024,
     CONTROL_SERVICES_MAX = 256,
-    CONTROL_NAME_SIZE = 64,  /* service names: text_is_name() */
-    CONTROL_LABEL_MAX = 63,  /* characters */
+    CONTROL_NAME_SIZE = 64,   /* service names: text_is_name() */
+    CONTROL_LABEL_MAX = 63,   /* characters */
     CONTROL_LABEL_SIZE = 128, /* bytes; as in the store */
     CONTROL_TARGET_SIZE = 512,
     CONTROL_VERSION_SIZE = 32,
@@ -57,8 +58,8 @@ struct control_message {
         char name[CONTROL_NAME_SIZE]; /* unexpose, unreach */
         struct {
             char service[CONTROL_NAME_SIZE];
-            bool resume;         /* purpose "resume", not "reach" */
-            const char *mode;    /* "auto", "wrapped" or "base64"; static */
+            bool resume;      /* purpose "resume", not "reach" */
+            const char *mode; /* "auto", "wrapped" or "base64"; static */
         } open;
         char agent[CONTROL_LABEL_SIZE]; /* peer: id or label */
         struct {
@@ -69,8 +70,9 @@ struct control_message {
 };
 
 /*
- * RC_PROTO: no JSON object with a type; nothing can be answered. RC_INPUT: a member is absent or wrong; `why` says which, and
- * type and id are set so that it can be answered. After either, control_message_done() need not be called.
+ * RC_PROTO: no JSON object with a type; nothing can be answered. RC_INPUT: a member is absent or
+ * wrong; `why` says which, and type and id are set so that it can be answered. After either,
+ * control_message_done() need not be called.
  */
 MUST_CHECK enum rc control_message_parse(struct reader text, struct control_message *out,
                                          char why[CONTROL_WHY_SIZE]);

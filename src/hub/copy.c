@@ -104,7 +104,8 @@ struct copies *copies_new(relay_ended *ended)
 
 void copies_stop(struct copies *cs)
 {
-    list_each(at, after, &cs->list) {
+    list_each(at, after, &cs->list)
+    {
         struct copy *c = list_entry(at, struct copy, link);
         for (int i = 0; i < 2; i++)
             if (c->side[i].pipe)

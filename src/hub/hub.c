@@ -73,15 +73,17 @@ static void say_ready(const struct hub *hub)
     char url[ADDRESS_TEXT_SIZE + 16];
 
     own_url(hub, url);
-    json_t *event = json_pack("{s:s, s:s, s:s?, s:s}", "event", "hub.ready", "url", url, "fingerprint",
-                              hub->tls ? hub->fingerprint : NULL, "version", CONNECT_VERSION);
+    json_t *event =
+        json_pack("{s:s, s:s, s:s?, s:s}", "event", "hub.ready", "url", url, "fingerprint",
+                  hub->tls ? hub->fingerprint : NULL, "version", CONNECT_VERSION);
     char *line = event ? json_dumps(event, JSON_COMPACT) : NULL;
     json_decref(event);
     if (line)
         printf("%s\n", line);
     (void)fflush(stdout);
     free(line);
-    log_info("hub.ready", log_str("url", url), log_str("fingerprint", hub->tls ? hub->fingerprint : NULL),
+    log_info("hub.ready", log_str("url", url),
+             log_str("fingerprint", hub->tls ? hub->fingerprint : NULL),
              log_str("data", hub->config->data), log_str("version", CONNECT_VERSION));
     if (!isatty(STDERR_FILENO))
         return;
@@ -125,9 +127,10 @@ static enum rc open_data(struct serving *s)
     if (rc == RC_OK)
         return rc;
     text_message(what, sizeof what, "the data folder %.300s", data);
-    refuse(what, rc == RC_INPUT        ? "it is not a folder"
-                       : errno == EWOULDBLOCK ? "another hub uses it: stop that one or choose another --data"
-                                              : strerror(errno));
+    refuse(what, rc == RC_INPUT ? "it is not a folder"
+                 : errno == EWOULDBLOCK
+                     ? "another hub uses it: stop that one or choose another --data"
+                     : strerror(errno));
     return rc;
 }
 
@@ -190,14 +193,16 @@ static const struct http_server_events http_events = {on_request};
 
 static enum rc open_http(struct hub *hub)
 {
-    enum rc rc = http_server_open(hub->loop, &hub->config->listen_at, hub->tls, &http_events, hub, &hub->http);
+    enum rc rc = http_server_open(hub->loop, &hub->config->listen_at, hub->tls, &http_events, hub,
+                                  &hub->http);
 
     if (rc != RC_OK)
         refuse(hub->config->listen,
-                     rc == RC_EXISTS  ? "the port is in use: stop what uses it or choose another --listen"
-                     : rc == RC_AUTH  ? "this port needs more rights: run as root or choose one above 1023"
-                     : rc == RC_INPUT ? "this machine does not have that address (names are not resolved here)"
-                                      : "listening failed");
+               rc == RC_EXISTS ? "the port is in use: stop what uses it or choose another --listen"
+               : rc == RC_AUTH ? "this port needs more rights: run as root or choose one above 1023"
+               : rc == RC_INPUT
+                   ? "this machine does not have that address (names are not resolved here)"
+                   : "listening failed");
     return rc;
 }
 
@@ -207,7 +212,9 @@ static unsigned relay_threads(const struct config *c)
 
     if (c->relay_threads > 0)
         return (unsigned)c->relay_threads;
-    return cores < 1 ? 1 : cores > RELAY_THREADS_DEFAULT_MAX ? RELAY_THREADS_DEFAULT_MAX : (unsigned)cores;
+    return cores < 1                           ? 1
+           : cores > RELAY_THREADS_DEFAULT_MAX ? RELAY_THREADS_DEFAULT_MAX
+                                               : (unsigned)cores;
 }
 
 static enum rc open_all(struct serving *s)
@@ -277,7 +284,8 @@ static void on_hangup(void *owner, int number)
     if (rc == RC_OK)
         rc = reload_certificate(hub, fresh, why);
     if (rc != RC_OK) {
-        log_error("hub.reload", log_str("why", why), log_str("todo", "correct it and send SIGHUP again"));
+        log_error("hub.reload", log_str("why", why),
+                  log_str("todo", "correct it and send SIGHUP again"));
         config_free(fresh);
         return;
     }
@@ -326,8 +334,8 @@ static void on_terminate(void *owner, int number)
 }
 
 /*
- * The relay tells its last ends, which become audit rows, which the store finishes. False: something did not end in
- * time and still points here.
+ * The relay tells its last ends, which become audit rows, which the store finishes. False:
+ * something did not end in time and still points here.
  */
 static bool close_all(struct serving *s)
 {
@@ -361,6 +369,10 @@ int hub_serve(const struct config_source *from, int json)
     char why[CONFIG_WHY_SIZE];
     int code = 0;
 
+    /* A reader of ours that has gone and a file that may not grow are errors of a write, not our
+     * end. */
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
     s->from = from;
     s->lock = -1;
     list_init(&s->hub.links);

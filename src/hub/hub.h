@@ -9,8 +9,8 @@
 #include "store/store.h"
 
 /*
- * hub -- everything that `connect-hub serve` runs, put together: owns what stands in the struct, on the
- * loop thread. Routes, api and links borrow it.
+ * hub -- everything that `connect-hub serve` runs, put together: owns what stands in the struct, on
+ * the loop thread. Routes, api and links borrow it.
  */
 struct hub {
     struct loop *loop;
@@ -20,7 +20,7 @@ struct hub {
     struct reaches *reaches;
     struct rendezvous *rendezvous;
     struct http_server *http;
-    struct ssl_ctx_st *tls; /* NULL: plain */
+    struct ssl_ctx_st *tls;                  /* NULL: plain */
     char fingerprint[FINGERPRINT_TEXT_SIZE]; /* "": plain */
     bool own_certificate;
     struct list links; /* control links and their work that are not gone yet */
@@ -28,7 +28,7 @@ struct hub {
 };
 
 /*
- * Runs until SIGTERM or SIGINT. `from` is borrowed until then, for reloads. `json`: how wrong settings are told. Returns the
- * exit code.
+ * Runs until SIGTERM or SIGINT. `from` is borrowed until then, for reloads. `json`: how wrong
+ * settings are told. Returns the exit code.
  */
 int hub_serve(const struct config_source *from, int json);

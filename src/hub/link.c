@@ -20,7 +20,7 @@ static const char busy_text[] = "The hub's database does not answer now; try aga
 
 struct link {
     struct hub *hub;
-    struct list all; /* in hub->links */
+    struct list all;       /* in hub->links */
     struct websocket *ws;  /* NULL: gone */
     struct member *member; /* NULL: not in the registry (yet, or any more) */
     struct identity who;
@@ -54,7 +54,8 @@ static void leave(struct link *l)
     l->member = NULL;
     reaches_agent_gone(l->hub->reaches, l->who.agent);
     if (l->welcomed)
-        peers_note_gone(l->hub->store, &l->who, l->ip, (loop_now(l->hub->loop) - l->opened_ms) / 1000,
+        peers_note_gone(l->hub->store, &l->who, l->ip,
+                        (loop_now(l->hub->loop) - l->opened_ms) / 1000,
                         l->why ? l->why : "link lost");
 }
 
@@ -76,8 +77,7 @@ void link_close(struct link *l, uint16_t code, const char *reason)
 
 void link_close_all(struct hub *hub, uint16_t code, const char *reason)
 {
-    list_each(at, after, &hub->links)
-        link_close(list_entry(at, struct link, all), code, reason);
+    list_each(at, after, &hub->links) link_close(list_entry(at, struct link, all), code, reason);
 }
 
 static void on_closed(void *owner, enum rc why, uint16_t code)
@@ -504,9 +504,9 @@ static void on_reply(struct link *l, const struct control_message *m)
 }
 
 static void (*const handlers[])(struct link *l, const struct control_message *m) = {
-    [CONTROL_UNKNOWN] = on_unknown, [CONTROL_HELLO] = on_hello,     [CONTROL_EXPOSE] = on_expose,
-    [CONTROL_UNEXPOSE] = on_unexpose, [CONTROL_LIST] = on_list,     [CONTROL_OPEN] = on_open,
-    [CONTROL_UNREACH] = on_unreach, [CONTROL_PEER] = on_peer,       [CONTROL_REPLY] = on_reply,
+    [CONTROL_UNKNOWN] = on_unknown,   [CONTROL_HELLO] = on_hello, [CONTROL_EXPOSE] = on_expose,
+    [CONTROL_UNEXPOSE] = on_unexpose, [CONTROL_LIST] = on_list,   [CONTROL_OPEN] = on_open,
+    [CONTROL_UNREACH] = on_unreach,   [CONTROL_PEER] = on_peer,   [CONTROL_REPLY] = on_reply,
 };
 
 static bool is_within_limits(struct link *l, const struct control_message *m)
@@ -533,7 +533,8 @@ static void on_message(void *owner, struct reader text)
         return;
     }
     if (rc != RC_OK || (!l->greeted && m.type != CONTROL_HELLO)) {
-        link_close(l, LINK_CODE_PROTOCOL, rc != RC_OK ? "not a message of this protocol" : "hello comes first");
+        link_close(l, LINK_CODE_PROTOCOL,
+                   rc != RC_OK ? "not a message of this protocol" : "hello comes first");
     } else if (is_within_limits(l, &m)) {
         handlers[m.type](l, &m);
     }

@@ -13,7 +13,8 @@ struct channel;
  * link -- the hub's end of one agent's control link (docs/protocol.md §2): takes what
  * the agent asks, lets the services, the registry and the rendezvous decide, and answers.
  *
- * Life: from link_open() until its WebSocket is gone and its last work at the store is done; it then frees itself.
+ * Life: from link_open() until its WebSocket is gone and its last work at the store is done; it
+ * then frees itself.
  */
 struct link;
 

@@ -22,7 +22,8 @@ static int version(int argc, char **argv)
 {
     (void)argv;
     if (argc > 0 && strcmp(argv[0], "--json") == 0)
-        printf("{\"v\":1,\"version\":\"%s\",\"protocol\":{\"min\":1,\"max\":1}}\n", CONNECT_VERSION);
+        printf("{\"v\":1,\"version\":\"%s\",\"protocol\":{\"min\":1,\"max\":1}}\n",
+               CONNECT_VERSION);
     else
         printf("connect-hub %s\n", CONNECT_VERSION);
     return 0;
@@ -40,8 +41,8 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"serve", command_serve}, {"key", command_key},     {"config", command_config},
-    {"version", version},     {"--version", version},   {"help", print_help},
+    {"serve", command_serve}, {"key", command_key},   {"config", command_config},
+    {"version", version},     {"--version", version}, {"help", print_help},
     {"--help", print_help},   {"-h", print_help},
 };
 

@@ -49,9 +49,23 @@ static enum rc take_option(struct options *o, int argc, char **argv, int *at,
         o->values[i] = "true";
         return RC_OK;
     }
-    if (equals == NULL && *at + 1 == argc)
+    if (equals == NULL && (*at + 1 == argc || strncmp(argv[*at + 1], "--", 2) == 0))
         return fail(why, "this option needs a value", word);
     o->values[i] = equals ? equals + 1 : argv[++*at];
+    return RC_OK;
+}
+
+static enum rc take(struct options *o, int argc, char **argv, int *at, char why[OPTIONS_WHY_SIZE])
+{
+    char *word = argv[*at];
+
+    if (strncmp(word, "--", 2) == 0 && word[2] != '\0')
+        return take_option(o, argc, argv, at, why);
+    if (word[0] == '-' && word[1] != '\0')
+        return fail(why, "unknown option", word);
+    if (o->word_count == OPTIONS_WORDS_MAX)
+        return fail(why, "one word too many", word);
+    o->words[o->word_count++] = word;
     return RC_OK;
 }
 
@@ -59,21 +73,18 @@ enum rc options_parse(struct options *o, const struct option_spec *specs, size_t
                       char **argv, char why[OPTIONS_WHY_SIZE])
 {
     static char help[] = "--help";
+    char later[OPTIONS_WHY_SIZE];
     enum rc rc = RC_OK;
 
     assert(count <= OPTIONS_MAX);
     *o = (struct options){.specs = specs, .count = count};
-    for (int i = 0; i < argc && rc == RC_OK; i++) {
+    /* To the end even when something was wrong: --json may stand behind it. The first complaint
+     * counts. */
+    for (int i = 0; i < argc; i++) {
         if (strcmp(argv[i], "-h") == 0)
             argv[i] = help;
-        if (strncmp(argv[i], "--", 2) == 0 && argv[i][2] != '\0')
-            rc = take_option(o, argc, argv, &i, why);
-        else if (argv[i][0] == '-' && argv[i][1] != '\0')
-            rc = fail(why, "unknown option", argv[i]);
-        else if (o->word_count == OPTIONS_WORDS_MAX)
-            rc = fail(why, "one word too many", argv[i]);
-        else
-            o->words[o->word_count++] = argv[i];
+        enum rc one = take(o, argc, argv, &i, rc == RC_OK ? why : later);
+        rc = rc == RC_OK ? one : rc;
     }
     return rc;
 }

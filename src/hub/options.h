@@ -27,8 +27,8 @@ struct options {
 };
 
 /* RC_INPUT: `why` says what was not understood. */
-MUST_CHECK enum rc options_parse(struct options *o, const struct option_spec *specs, size_t count, int argc,
-                                 char **argv, char why[OPTIONS_WHY_SIZE]);
+MUST_CHECK enum rc options_parse(struct options *o, const struct option_spec *specs, size_t count,
+                                 int argc, char **argv, char why[OPTIONS_WHY_SIZE]);
 /* The value of `name`, or NULL. `name` must be one of the specs. */
 const char *options_value(const struct options *o, const char *name);
 /* To standard output. */

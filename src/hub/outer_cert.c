@@ -7,7 +7,8 @@
 
 #include "base/text.h"
 
-/* The name in the certificate that we make: agents pin the fingerprint, browsers want to see a name. */
+/* The name in the certificate that we make: agents pin the fingerprint, browsers want to see a
+ * name. */
 static void own_name(const struct config *c, char out[256])
 {
     struct address at;

@@ -4,7 +4,8 @@
 #include <stdint.h>
 
 /*
- * rate -- a token bucket: `per_second` on average, RATE_BURST seconds' worth at once. Pure; a plain value.
+ * rate -- a token bucket: `per_second` on average, RATE_BURST seconds' worth at once. Pure; a plain
+ * value.
  */
 enum { RATE_BURST = 4 };
 

@@ -101,8 +101,7 @@ void registry_leave(struct member *m)
 {
     struct workspace *w = m->workspace;
 
-    list_each(at, after, &m->services)
-        forget(list_entry(at, struct service, link));
+    list_each(at, after, &m->services) forget(list_entry(at, struct service, link));
     (void)map_take(&w->members, m->who->agent);
     w->registry->count--;
     if (w->members.count == 0) {

@@ -167,9 +167,8 @@ static void on_orphan_closed(void *owner, enum rc why)
 }
 
 /* For channels that are closing and belong to nobody any more. */
-static const struct channel_events orphan_events = {.on_open = on_orphan,
-                                                    .on_bytes = on_orphan_bytes,
-                                                    .on_closed = on_orphan_closed};
+static const struct channel_events orphan_events = {
+    .on_open = on_orphan, .on_bytes = on_orphan_bytes, .on_closed = on_orphan_closed};
 
 static void leg_drop(struct leg *leg)
 {
@@ -284,9 +283,8 @@ static void on_waiting_closed(void *owner, enum rc why)
     deal_fail(leg->deal, "internal", "a leg went away");
 }
 
-static const struct channel_events waiting_events = {.on_open = on_waiting_open,
-                                                     .on_bytes = on_waiting_bytes,
-                                                     .on_closed = on_waiting_closed};
+static const struct channel_events waiting_events = {
+    .on_open = on_waiting_open, .on_bytes = on_waiting_bytes, .on_closed = on_waiting_closed};
 
 /* Drops the outer TLS (docs/protocol.md §4.2). RC_AGAIN: the 101 is still on its way. */
 static enum rc leg_bare(struct leg *leg)
@@ -475,7 +473,8 @@ static void refused(struct deal *d, const struct control_message *m)
 void rendezvous_answer(struct rendezvous *rv, struct link *from, const struct control_message *m)
 {
     (void)rv;
-    list_each(at, after, &link_deals(from)->asked) {
+    list_each(at, after, &link_deals(from)->asked)
+    {
         struct deal *d = list_entry(at, struct deal, asked);
         if (d->state != DEAL_ASKING || d->dial_id != m->id)
             continue;
@@ -579,7 +578,8 @@ struct rendezvous *rendezvous_new(struct loop *l, struct reaches *reaches, unsig
 
 void rendezvous_stop(struct rendezvous *rv)
 {
-    list_each(at, after, &rv->deals) {
+    list_each(at, after, &rv->deals)
+    {
         struct deal *d = list_entry(at, struct deal, all);
         if (d->state != DEAL_OVER)
             deal_end(d);

@@ -11,8 +11,9 @@
 #include "net/pipe.h"
 
 /*
- * rendezvous -- brings the two legs of a pipe together (docs/protocol.md §2-§4): asks the exposing agent,
- * gives out tickets, takes the legs as they come, joins them, and tells the reaches what has flowed.
+ * rendezvous -- brings the two legs of a pipe together (docs/protocol.md §2-§4): asks the exposing
+ * agent, gives out tickets, takes the legs as they come, joins them, and tells the reaches what has
+ * flowed.
  *
  * Belongs to the loop thread.
  */
@@ -22,22 +23,23 @@ struct reaches;
 struct loop;
 
 enum {
-    HUB_PIPES_WAITING_MAX = 64, /* per agent */
-    HUB_PIPES_MAX = 4096,       /* per agent: joined */
+    HUB_PIPES_WAITING_MAX = 64,     /* per agent */
+    HUB_PIPES_MAX = 4096,           /* per agent: joined */
     RENDEZVOUS_DIAL_MS = 10 * 1000, /* for the exposing agent's answer */
     RENDEZVOUS_TICKET_MS = 30 * 1000,
 };
 
 struct rendezvous *rendezvous_new(struct loop *l, struct reaches *reaches, unsigned relay_threads);
-/* Gives up what waits, ends what is joined. Copied pipes end on the loop; see rendezvous_is_idle(). */
+/* Gives up what waits, ends what is joined. Copied pipes end on the loop; see rendezvous_is_idle().
+ */
 void rendezvous_stop(struct rendezvous *rv);
 bool rendezvous_is_idle(const struct rendezvous *rv);
 void rendezvous_free(struct rendezvous *rv); /* stopped and idle. NULL is fine */
 size_t rendezvous_joined(const struct rendezvous *rv);
 
 /*
- * The request `id` of `asker` for a pipe to `service`, which `owner` has. It is answered, now or later, by
- * link_send().
+ * The request `id` of `asker` for a pipe to `service`, which `owner` has. It is answered, now or
+ * later, by link_send().
  */
 void rendezvous_open(struct rendezvous *rv, struct link *asker, uint64_t id, bool resume,
                      const char *mode, const struct control_service *service, struct link *owner);

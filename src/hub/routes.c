@@ -44,7 +44,8 @@ static void respond(struct request *q, unsigned status, char *body, const char *
 
     client_ip_mask(q->ip, ip);
     log_debug("http.request", log_str("id", q->id), log_str("method", http_method(q->exchange)),
-              log_str("path", http_path(q->exchange)), log_u64("status", status), log_str("ip", ip));
+              log_str("path", http_path(q->exchange)), log_u64("status", status),
+              log_str("ip", ip));
     text_message(headers, sizeof headers, "%s%sX-Request-Id: %s\r\n%s", security_headers,
                  /* With a certificate of our own it would lock browsers out for good. */
                  q->hub->tls && !q->hub->own_certificate
@@ -85,8 +86,8 @@ static const char *code_of(unsigned status)
 
 static void fail(struct request *q, unsigned status, const char *message, const char *extra)
 {
-    json_t *object = json_pack("{s:{s:s, s:s}, s:s}", "error", "code", code_of(status), "message", message,
-                               "request_id", q->id);
+    json_t *object = json_pack("{s:{s:s, s:s}, s:s}", "error", "code", code_of(status), "message",
+                               message, "request_id", q->id);
     char *body = object ? json_dumps(object, JSON_COMPACT) : NULL;
 
     json_decref(object);
@@ -142,9 +143,8 @@ static void check_agent(struct request *q)
 /* The shape is checked here; whether there is such a key or ticket, by who handles it. */
 static enum rc read_secret(struct request *q, enum auth auth)
 {
-    static const enum token_kind kinds[] = {[AUTH_API_KEY] = TOKEN_API_KEY,
-                                            [AUTH_AGENT] = TOKEN_AGENT,
-                                            [AUTH_TICKET] = TOKEN_TICKET};
+    static const enum token_kind kinds[] = {
+        [AUTH_API_KEY] = TOKEN_API_KEY, [AUTH_AGENT] = TOKEN_AGENT, [AUTH_TICKET] = TOKEN_TICKET};
     const char *bearer = http_bearer(q->exchange);
 
     if (bearer == NULL)

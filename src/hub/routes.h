@@ -7,7 +7,8 @@
 /*
  * routes -- which handler answers which request, and what a request must show first.
  *
- * A request lives from the route's handler until it is answered by one of the functions below, exactly once; they free it.
+ * A request lives from the route's handler until it is answered by one of the functions below,
+ * exactly once; they free it.
  */
 struct hub;
 
@@ -29,7 +30,8 @@ void routes_dispatch(struct hub *hub, struct http_exchange *x);
 void request_answer(struct request *q, unsigned status, char *body);
 /* docs/protocol.md §1.3: 400 bad_request, 401 unauthorized … */
 void request_fail(struct request *q, unsigned status, const char *message);
-/* 401 for a key, token or ticket: one text for every reason, so that nobody learns which there were. */
+/* 401 for a key, token or ticket: one text for every reason, so that nobody learns which there
+ * were. */
 void request_unauthorized(struct request *q);
 /* The database did not do it: 503. */
 void request_unavailable(struct request *q);

@@ -75,8 +75,8 @@ static const char *take_members(struct enrol *n, json_t *object, char why[CONTRO
     const char *label = NULL, *key = NULL, *version = NULL, *os = NULL;
     json_error_t error;
 
-    if (json_unpack_ex(object, &error, 0, "{s:s, s:s, s?s, s?s !}", "label", &label, "public_key", &key,
-                       "version", &version, "os", &os) != 0) {
+    if (json_unpack_ex(object, &error, 0, "{s:s, s:s, s?s, s?s !}", "label", &label, "public_key",
+                       &key, "version", &version, "os", &os) != 0) {
         text_message(why, CONTROL_WHY_SIZE, "The body is not as it should be: %s", error.text);
         return why;
     }
@@ -137,8 +137,9 @@ void api_whoami(struct request *q)
     char expires[CLOCK_TEXT_SIZE];
 
     clock_text(q->who.token_expires, expires);
-    json_t *object = json_pack("{s:s, s:s, s:s, s:s}", "agent_id", q->who.agent, "label", q->who.label,
-                               "workspace", q->who.workspace_name, "token_expires", expires);
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:s}", "agent_id", q->who.agent, "label", q->who.label,
+                  "workspace", q->who.workspace_name, "token_expires", expires);
     char *body = json_dumps(object, JSON_COMPACT);
     json_decref(object);
     request_answer(q, 200, body);

@@ -2,7 +2,8 @@
 
 #include "hub/routes.h"
 
-/* api -- JSON in, JSON out: one handler per route. Each answers its request, now or later, exactly once. */
+/* api -- JSON in, JSON out: one handler per route. Each answers its request, now or later, exactly
+ * once. */
 void api_health(struct request *q);
 void api_ready(struct request *q);
 void api_version(struct request *q);

@@ -14,7 +14,8 @@ static const char subprotocol[] = "pconnect.control.1";
 static const char *upgrade_headers(struct http_exchange *x, char out[256])
 {
     const struct http1_head *head = http_head(x);
-    const char *key = http_header(x, "Sec-WebSocket-Key"), *version = http_header(x, "Sec-WebSocket-Version");
+    const char *key = http_header(x, "Sec-WebSocket-Key"),
+               *version = http_header(x, "Sec-WebSocket-Version");
     char accept[29];
 
     if (!http1_header_has_token(head, "Connection", "upgrade") ||
@@ -24,8 +25,8 @@ static const char *upgrade_headers(struct http_exchange *x, char out[256])
         websocket_accept_value(reader_of(key, strlen(key)), accept) != RC_OK)
         return NULL;
     text_message(out, 256,
-                 "Upgrade: websocket\r\nSec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: %s\r\n", accept,
-                 subprotocol);
+                 "Upgrade: websocket\r\nSec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: %s\r\n",
+                 accept, subprotocol);
     return out;
 }
 

@@ -12,7 +12,8 @@
 
 enum { BINDING_LEN = 32 };
 
-static const char plain_subprotocol[] = "pconnect-pipe", base64_subprotocol[] = "pconnect-pipe.base64";
+static const char plain_subprotocol[] = "pconnect-pipe",
+                  base64_subprotocol[] = "pconnect-pipe.base64";
 
 /* Whether nobody terminates TLS between the agent and us (docs/protocol.md §4.1). */
 static bool binding_is_equal(struct http_exchange *x)
@@ -37,7 +38,8 @@ static bool binding_is_equal(struct http_exchange *x)
 static enum pipe_mode offered_dress(struct http_exchange *x, char accept[29])
 {
     const struct http1_head *head = http_head(x);
-    const char *key = http_header(x, "Sec-WebSocket-Key"), *version = http_header(x, "Sec-WebSocket-Version");
+    const char *key = http_header(x, "Sec-WebSocket-Key"),
+               *version = http_header(x, "Sec-WebSocket-Version");
 
     if (!http1_header_has_token(head, "Upgrade", "websocket") || key == NULL || version == NULL ||
         strcmp(version, "13") != 0 || websocket_accept_value(reader_of_text(key), accept) != RC_OK)
@@ -45,7 +47,7 @@ static enum pipe_mode offered_dress(struct http_exchange *x, char accept[29])
     if (http1_header_has_token(head, "Sec-WebSocket-Protocol", base64_subprotocol))
         return PIPE_BASE64;
     return http1_header_has_token(head, "Sec-WebSocket-Protocol", plain_subprotocol) ? PIPE_WRAPPED
-                                                                                      : PIPE_AUTO;
+                                                                                     : PIPE_AUTO;
 }
 
 /* docs/protocol.md §4.2-§4.4. PIPE_AUTO: nothing that was offered will do. */

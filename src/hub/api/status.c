@@ -13,8 +13,9 @@ void api_health(struct request *q)
 
 void api_version(struct request *q)
 {
-    request_answer(q, 200,
-                   text_dup("{\"version\":\"" CONNECT_VERSION "\",\"protocol\":{\"min\":1,\"max\":1}}"));
+    request_answer(
+        q, 200,
+        text_dup("{\"version\":\"" CONNECT_VERSION "\",\"protocol\":{\"min\":1,\"max\":1}}"));
 }
 
 /* Ready: it takes requests and its database answers. */

@@ -35,7 +35,8 @@ static enum rc find(struct access *a, struct store *s)
 
     enum rc rc = store_token_find(s, a->token.bytes, a->now, &token);
     if (rc == RC_AUTH)
-        log_info("access.refused", log_str("agent", token.agent), log_str("token", state_text(token.state)));
+        log_info("access.refused", log_str("agent", token.agent),
+                 log_str("token", state_text(token.state)));
     if (rc == RC_OK)
         rc = store_agent_find(s, token.workspace, token.agent, &agent);
     if (rc == RC_OK && agent.revoked != 0)

@@ -7,10 +7,11 @@
 /*
  * audit -- rows of a workspace's log (design: who did what, when, from where).
  *
- * `detail` is written as a JSON object from typed fields, so that no other module puts JSON together.
+ * `detail` is written as a JSON object from typed fields, so that no other module puts JSON
+ * together.
  */
 struct audit_field {
-    const char *key; /* NULL: the end */
+    const char *key;  /* NULL: the end */
     const char *text; /* NULL: a number */
     int64_t number;
 };
@@ -28,8 +29,9 @@ struct audit_row {
 MUST_CHECK enum rc audit_append(struct store *s, const struct audit_row *row, int64_t now);
 
 /*
- * On the loop: submits the row by itself (a copy). `done` is told on the loop whether it was kept; NULL: a row that is
- * lost is only said in the log. False: the store takes no work; `done` is not called.
+ * On the loop: submits the row by itself (a copy). `done` is told on the loop whether it was kept;
+ * NULL: a row that is lost is only said in the log. False: the store takes no work; `done` is not
+ * called.
  */
 typedef void audit_done(void *owner, enum rc rc);
 bool audit_write(struct store *s, const struct audit_row *row, audit_done *done, void *owner);

@@ -6,8 +6,8 @@
 /*
  * enrol -- letting an agent into a workspace by an API key (docs/protocol.md §1.2).
  *
- * An identity key that the workspace knows already keeps its agent id, so that what others have pinned to the id
- * stays true when `connect up` is run again; its earlier token ends.
+ * An identity key that the workspace knows already keeps its agent id, so that what others have
+ * pinned to the id stays true when `connect up` is run again; its earlier token ends.
  */
 enum { ENROL_VERSION_SIZE = 32 };
 

@@ -15,8 +15,9 @@ bool outcome_is_unavailable(const struct outcome *o, const char *doing)
 {
     if (o->rc != RC_SYSTEM && o->rc != RC_AGAIN)
         return false;
-    log_error("hub.store", log_str("doing", doing), log_str("why", o->why),
-              log_str("todo", "free disk space or repair the database; live pipes go on meanwhile"));
+    log_error(
+        "hub.store", log_str("doing", doing), log_str("why", o->why),
+        log_str("todo", "free disk space or repair the database; live pipes go on meanwhile"));
     return true;
 }
 

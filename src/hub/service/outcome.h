@@ -7,9 +7,9 @@
  * outcome -- how work on a store thread went; comes back with the job.
  *
  * A service's job is a struct whose first member is `struct store_job job`, followed by what it is
- * asked and what it answers. x_submit() fills in run() and hands it over; the caller's `done` gets it back on the
- * loop. RC_AGAIN and RC_SYSTEM mean the same for every service: the database does not do its work now, nothing was
- * changed, `why` has the words for the operator.
+ * asked and what it answers. x_submit() fills in run() and hands it over; the caller's `done` gets
+ * it back on the loop. RC_AGAIN and RC_SYSTEM mean the same for every service: the database does
+ * not do its work now, nothing was changed, `why` has the words for the operator.
  */
 struct outcome {
     enum rc rc;

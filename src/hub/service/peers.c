@@ -76,7 +76,8 @@ void peers_note_gone(struct store *s, const struct identity *who, const char *ip
 {
     struct leaving *g = mem_zalloc(sizeof *g);
 
-    *g = (struct leaving){.job = {.run = run_leave, .done = left}, .who = *who, .seconds = seconds, .why = why};
+    *g = (struct leaving){
+        .job = {.run = run_leave, .done = left}, .who = *who, .seconds = seconds, .why = why};
     text_message(g->ip, sizeof g->ip, "%s", ip);
     enum rc rc = store_submit(s, &g->job);
     if (rc != RC_OK) {

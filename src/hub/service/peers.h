@@ -9,7 +9,8 @@
  */
 struct peers_find {
     struct store_job job;
-    struct outcome outcome; /* RC_ABSENT: none, foreign or revoked. RC_EXISTS: several have this label */
+    struct outcome
+        outcome; /* RC_ABSENT: none, foreign or revoked. RC_EXISTS: several have this label */
     struct services_asker asker;
     char workspace[STORE_ID_SIZE];
     char agent[CONTROL_LABEL_SIZE]; /* id or label */

@@ -48,8 +48,8 @@ static enum rc put_one(const struct services_put *p, struct store *s,
         taken_from = has.agent;
     else if (rc == RC_OK && is_same(&has, what))
         return RC_OK;
-    rc = store_service_put(s, p->who.workspace, p->who.agent, what->name, what->protocol, what->target,
-                           taken_from, now, &now_has);
+    rc = store_service_put(s, p->who.workspace, p->who.agent, what->name, what->protocol,
+                           what->target, taken_from, now, &now_has);
     if (rc == RC_OK)
         rc = note_exposed(p, s, what, taken_from, now);
     return rc;
@@ -80,7 +80,8 @@ static enum rc remove_others(const struct services_put *p, struct store *s, int6
 {
     struct store_service_list list;
 
-    enum rc rc = store_service_list(s, p->who.workspace, p->who.agent, (struct store_page){0}, &list);
+    enum rc rc =
+        store_service_list(s, p->who.workspace, p->who.agent, (struct store_page){0}, &list);
     if (rc != RC_OK)
         return rc;
     for (size_t i = 0; i < list.count && rc == RC_OK; i++) {
@@ -204,8 +205,8 @@ static void run_list(struct store_job *job, struct store *s)
 {
     struct services_list *l = (struct services_list *)job;
 
-    outcome_set(&l->outcome, store_service_list(s, l->workspace, NULL, (struct store_page){0}, &l->list),
-                s);
+    outcome_set(&l->outcome,
+                store_service_list(s, l->workspace, NULL, (struct store_page){0}, &l->list), s);
 }
 
 enum rc services_list_submit(struct store *s, struct services_list *l,

@@ -7,8 +7,9 @@
 /*
  * services -- what agents expose, as the store remembers it, and the audit rows that go with it.
  *
- * Which names are in use by agents that are connected now is the registry's matter: whoever submits here has reserved the
- * name there. So a name that the store gives to another agent belongs to one that is away, and changes hands.
+ * Which names are in use by agents that are connected now is the registry's matter: whoever submits
+ * here has reserved the name there. So a name that the store gives to another agent belongs to one
+ * that is away, and changes hands.
  */
 
 /* In every job below: for the caller. */
