@@ -41,17 +41,14 @@ static enum rc rc_of_connect(void)
     }
 }
 
-enum rc client_open(const char *folder, struct client **out)
+static enum rc connect_to(const struct sockaddr_un *to, struct client **out)
 {
-    struct sockaddr_un to = {.sun_family = AF_UNIX};
-
-    if (text_format(to.sun_path, sizeof to.sun_path, "%s/agent.sock", folder) != RC_OK)
-        return RC_INPUT;
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
     if (fd < 0)
         return RC_SYSTEM;
     (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-    if (connect(fd, (const struct sockaddr *)&to, sizeof to) != 0) {
+    if (connect(fd, (const struct sockaddr *)to, sizeof *to) != 0) {
         enum rc rc = rc_of_connect();
         int saved = errno;
         (void)close(fd);
@@ -60,6 +57,26 @@ enum rc client_open(const char *folder, struct client **out)
     }
     *out = client_of(fd);
     return RC_OK;
+}
+
+enum rc client_open(const char *folder, struct client **out)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+
+    if (text_format(to.sun_path, sizeof to.sun_path, "%s/agent.sock", folder) == RC_OK)
+        return connect_to(&to, out);
+    /* A path may be longer than a socket's address has room for; its folder's descriptor is not. */
+    int folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder_fd < 0)
+        return rc_of_connect();
+    enum rc rc =
+        text_format(to.sun_path, sizeof to.sun_path, "/proc/self/fd/%d/agent.sock", folder_fd);
+    if (rc == RC_OK)
+        rc = connect_to(&to, out);
+    int saved = errno;
+    (void)close(folder_fd);
+    errno = saved;
+    return rc;
 }
 
 struct client *client_of(int fd)

@@ -18,8 +18,8 @@ struct client;
 enum { CLIENT_LINE_MAX = 1024 * 1024 }; /* bytes of one answer */
 
 /*
- * RC_ABSENT: no agent is running for this folder. RC_AUTH: it is another user's. RC_INPUT: the
- * folder's path is too long for a Unix socket. RC_SYSTEM: errno says why.
+ * RC_ABSENT: no agent is running for this folder. RC_AUTH: it is another user's. RC_SYSTEM,
+ * RC_LIMIT: errno says why.
  */
 MUST_CHECK enum rc client_open(const char *folder, struct client **out);
 /* Takes `fd`, from which the agent's answer can be read: the report of a starting agent. */

@@ -120,8 +120,6 @@ int cmd_connect(struct invocation *in, struct client **out)
     if (rc == RC_AUTH)
         return ui_fail(&in->ui, EXIT_CODE_DENIED, "run the command as the user who ran connect up",
                        "the agent of %s belongs to another user", in->folder);
-    if (rc == RC_INPUT)
-        return fail_folder(in, "is too long a path for the agent's socket");
     return ui_fail(&in->ui, EXIT_CODE_OTHER, NULL, "the agent cannot be asked: %s",
                    strerror(errno));
 }
