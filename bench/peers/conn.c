@@ -47,7 +47,7 @@ int main(int argc, char **argv)
 
     if (argc != 4)
         net_die("usage: conn PORT AT_ONCE SECONDS");
-    net_end_with_parent();
+    net_begin();
     size_t at_once = (size_t)net_number(argv[2], AT_ONCE_MAX);
     uint64_t ns = net_seconds(argv[3]);
     uint64_t start = net_now_ns();

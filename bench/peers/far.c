@@ -1,6 +1,6 @@
 /*
  * far PORT -- the service at the far end of every road: echoes, swallows or pours, as the
- * connection's order says (net.h). Prints its port and runs until its parent ends.
+ * connection's order says (net.h). Prints its port and runs until it is ended.
  *
  * One thread and epoll, so that it takes as little as possible of the machine it helps to measure.
  */
@@ -174,7 +174,7 @@ int main(int argc, char **argv)
 
     if (argc != 2)
         net_die("usage: far PORT");
-    net_end_with_parent();
+    net_begin();
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     int listener = net_listen(argv[1]);
     if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &listening) != 0)

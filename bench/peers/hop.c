@@ -294,7 +294,7 @@ int main(int argc, char **argv)
 
     if (argc != 4)
         net_die("usage: hop copy|splice PORT TARGET");
-    net_end_with_parent();
+    net_begin();
     h.splices = strcmp(argv[1], "splice") == 0;
     h.target = net_port(argv[3]);
     h.epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -70,11 +69,9 @@ void net_nodelay(int fd)
         net_die("TCP_NODELAY");
 }
 
-void net_end_with_parent(void)
+void net_begin(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
-    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0)
-        net_die("PR_SET_PDEATHSIG");
 }
 
 uint64_t net_now_ns(void)

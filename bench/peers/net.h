@@ -36,8 +36,8 @@ int net_listen(const char *port);
 /* Blocking, without Nagle's delay. */
 int net_connect(uint16_t port);
 void net_nodelay(int fd);
-/* Ends the program when whoever started it has ended. */
-void net_end_with_parent(void);
+/* First of all: writing to a connection that broke is an error, not a signal. */
+void net_begin(void);
 
 uint64_t net_now_ns(void);
 uint64_t net_number(const char *text, uint64_t most);

@@ -31,7 +31,7 @@ int main(int argc, char **argv)
 
     if (argc != 4 || samples == NULL)
         net_die("usage: rtt PORT SIZE SECONDS");
-    net_end_with_parent();
+    net_begin();
     size_t size = (size_t)net_number(argv[2], SIZE_LIMIT);
     uint64_t ns = net_seconds(argv[3]);
     int fd = net_connect(net_port(argv[1]));

@@ -104,7 +104,7 @@ int main(int argc, char **argv)
 
     if (argc != 5)
         net_die("usage: stream PORT up|down STREAMS SECONDS");
-    net_end_with_parent();
+    net_begin();
     uint16_t port = net_port(argv[1]);
     bool up = strcmp(argv[2], "up") == 0;
     size_t count = (size_t)net_number(argv[3], STREAMS_MAX);
