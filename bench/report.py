@@ -162,12 +162,12 @@ def cpu_table(results):
 def rtt_table(results):
     figure = results["rtt"]
     lines = heading("Round trip, us; + is what the road adds to the plain three hops",
-                    [f"{case:>8} p50   p99  +p50  +p99" for case in figure])
+                    [f"{case:>9} p50   p99  +p50  +p99" for case in figure])
     for road in roads_of(results, "rtt"):
         cells = []
         for case in figure:
             s = figure[case][road]
-            cells.append(short(s and s["p50_us"]["median"], 12))
+            cells.append(short(s and s["p50_us"]["median"], 13))
             cells.append(short(s and s["p99_us"]["median"], 6))
             for quantile in ("p50_us", "p99_us"):
                 added = difference("rtt", case, quantile, road, "hops")(results)

@@ -178,7 +178,7 @@ def haproxy(stage, targets):
     for place, a, d in (("far", accept, ""), ("middle", accept, dial), ("near", "", dial)):
         port = stage.free_port()
         (folder / place).write_text(HAPROXY.format(port=port, target=target, accept=a, dial=d))
-        process = stage.start(program("haproxy"), "-db", "-q", "-f", folder / place)
+        process = stage.start(program("haproxy"), "-db", "-f", folder / place)
         stage.wait_for_port(port, process)
         parts[place] = [process.pid]
         target = port
