@@ -289,6 +289,14 @@ static void on_bytes(void *owner, struct reader bytes)
     take_body(call, rest);
 }
 
+static void fail_cut(struct hub_call *call)
+{
+    bool silent = !call->has_head && call->head.len == 0;
+
+    fail(call, RC_SYSTEM, "%s closed the connection before it had answered%s", call->name,
+         silent && !call->hub->tls ? "; perhaps it wants https://" : "");
+}
+
 /* The hub ends the stream: a body without a length is whole then, anything else is cut. */
 static void on_end(void *owner)
 {
@@ -297,7 +305,7 @@ static void on_end(void *owner)
     if (call->has_head && http1_body_end(&call->framing) == RC_OK)
         answer(call);
     else
-        fail(call, RC_SYSTEM, "%s closed the connection before it had answered", call->name);
+        fail_cut(call);
 }
 
 /* --- the request ---------------------------------------------------------------------------- */
@@ -355,7 +363,7 @@ static void on_closed(void *owner, enum rc why)
     else if (tls)
         fail(call, RC_SYSTEM, "%s closed the connection during the TLS handshake", call->name);
     else
-        fail(call, RC_SYSTEM, "%s closed the connection before it had answered", call->name);
+        fail_cut(call);
 }
 
 static const struct channel_events channel_events = {

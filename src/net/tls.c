@@ -276,6 +276,9 @@ enum rc tls_peer_fingerprint(struct tls *t, uint8_t out[32])
     X509 *cert = SSL_get0_peer_certificate(t->ssl);
     unsigned len = 0;
 
+    /* A server's certificate that was refused is only in the chain: tell what was refused. */
+    if (cert == NULL && !SSL_is_server(t->ssl))
+        cert = sk_X509_value(SSL_get_peer_cert_chain(t->ssl), 0);
     if (cert == NULL)
         return RC_ABSENT;
     return X509_digest(cert, EVP_sha256(), out, &len) == 1 && len == 32 ? RC_OK : RC_SYSTEM;
