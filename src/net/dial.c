@@ -41,7 +41,7 @@ struct dial {
     struct endpoint addresses[DIAL_ADDRESSES_MAX];
 };
 
-/* A question to the resolver. It outlives a dial that is given up: the pool cannot be interrupted. */
+/* A question to the resolver. It outlives a dial that is given up: its thread cannot be stopped. */
 struct lookup {
     uv_getaddrinfo_t request;
     struct dial *dial; /* NULL: nobody waits for it */
@@ -111,7 +111,7 @@ static void note(struct dial *d, enum dial_failure why)
         d->failure = why;
 }
 
-/* --- the end ------------------------------------------------------------------------------ */
+/* --- the end -------------------------------------------------------------------------- */
 
 static void on_attempt_gone(uv_handle_t *handle)
 {
@@ -174,7 +174,7 @@ void dial_cancel(struct dial *d)
     free(d);
 }
 
-/* --- one address ---------------------------------------------------------------------------- */
+/* --- one address ---------------------------------------------------------------------- */
 
 static void try_next(struct dial *d);
 
@@ -190,7 +190,8 @@ static bool is_itself(const struct dial *d, int fd, const struct endpoint *to)
         return false;
     if (getsockname(fd, &own.addr.any, &own.len) != 0)
         return false;
-    uint16_t port = endpoint_family(&own) == AF_INET6 ? own.addr.in6.sin6_port : own.addr.in.sin_port;
+    uint16_t port =
+        endpoint_family(&own) == AF_INET6 ? own.addr.in6.sin6_port : own.addr.in.sin_port;
     return ntohs(port) == d->port && endpoint_is_loopback(to);
 }
 
@@ -320,7 +321,7 @@ static void on_deadline(void *owner)
     settle(d);
 }
 
-/* --- names ------------------------------------------------------------------------------------ */
+/* --- names ---------------------------------------------------------------------------- */
 
 /* IPv6 and IPv4 in turn, beginning with the family the resolver prefers (RFC 8305 §4). */
 static void keep_addresses(struct dial *d, const struct addrinfo *found)
@@ -333,7 +334,8 @@ static void keep_addresses(struct dial *d, const struct addrinfo *found)
             preferred = preferred->ai_next;
         while (other && other->ai_family == family)
             other = other->ai_next;
-        const struct addrinfo **turn = (d->count % 2 == 0 && preferred) || !other ? &preferred : &other;
+        const struct addrinfo **turn =
+            (d->count % 2 == 0 && preferred) || !other ? &preferred : &other;
         if (*turn == NULL)
             break;
         if (endpoint_from((*turn)->ai_addr, d->port, &d->addresses[d->count]) == RC_OK)
@@ -407,7 +409,7 @@ static void resolve(struct dial *d, const struct address *to)
     try_next(d);
 }
 
-/* --- life --------------------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------------------- */
 
 struct dial *dial_start(struct loop *l, const struct address *to, uint64_t timeout_ms,
                         const struct dial_events *events, void *owner)

@@ -11,7 +11,7 @@ static enum rc from_path(const char *path, struct endpoint *out)
     out->addr.un.sun_family = AF_UNIX;
     out->len = sizeof out->addr.un;
     return text_copy(out->addr.un.sun_path, sizeof out->addr.un.sun_path, path) == RC_OK ? RC_OK
-                                                                                        : RC_INPUT;
+                                                                                         : RC_INPUT;
 }
 
 static enum rc from_ipv6(const char *host, uint16_t port, struct endpoint *out)
@@ -91,7 +91,7 @@ bool endpoint_is_loopback(const struct endpoint *e)
 void endpoint_host(const struct endpoint *e, char out[ENDPOINT_HOST_SIZE])
 {
     const void *address = e->addr.any.sa_family == AF_INET6 ? (const void *)&e->addr.in6.sin6_addr
-                                                           : (const void *)&e->addr.in.sin_addr;
+                                                            : (const void *)&e->addr.in.sin_addr;
 
     out[0] = '\0';
     if (e->addr.any.sa_family != AF_UNIX)

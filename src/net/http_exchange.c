@@ -30,7 +30,7 @@ static char *copy(struct http_exchange *x, struct reader from)
     return c->text;
 }
 
-/* --- the path ------------------------------------------------------------------------------ */
+/* --- the path ------------------------------------------------------------------------- */
 
 static int hex_digit(uint8_t c)
 {
@@ -72,7 +72,7 @@ static const char *decode_path(struct http_exchange *x, struct reader path)
     return ws_utf8_step(&utf8, reader_of(out, len)) && utf8.more == 0 ? out : "";
 }
 
-/* --- life ---------------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------------------- */
 
 struct http_exchange *http_exchange_new(struct http_connection *from, const struct http1_head *head,
                                         struct buf *bytes, struct reader rest, const char *peer)
@@ -110,7 +110,7 @@ void http_exchange_free(struct http_exchange *x)
     free(x);
 }
 
-/* --- questions ------------------------------------------------------------------------------- */
+/* --- questions ------------------------------------------------------------------------ */
 
 const struct http1_head *http_head(const struct http_exchange *x)
 {
@@ -167,7 +167,7 @@ const char *http_peer(const struct http_exchange *x)
     return x->peer;
 }
 
-/* --- answers ----------------------------------------------------------------------------------- */
+/* --- answers -------------------------------------------------------------------------- */
 
 /* RFC 9110 §5.6.7, whatever the locale. */
 static void put_date(struct buf *out, int64_t unix_seconds)
@@ -182,7 +182,8 @@ static void put_date(struct buf *out, int64_t unix_seconds)
     if (gmtime_r(&seconds, &tm) == NULL)
         return;
     text_message(text, sizeof text, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday],
-                 tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+                 tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
+                 tm.tm_sec);
     http1_put_header(out, "Date", text);
 }
 

@@ -47,7 +47,7 @@ struct http_connection {
     bool running;
 };
 
-/* --- the end of a connection ---------------------------------------------------------------- */
+/* --- the end of a connection ---------------------------------------------------------- */
 
 static void leave_server(struct http_connection *c)
 {
@@ -105,7 +105,7 @@ static void cut(struct http_connection *c, enum rc why)
     channel_close(c->ch, why);
 }
 
-/* --- answers --------------------------------------------------------------------------------- */
+/* --- answers -------------------------------------------------------------------------- */
 
 static void send_answer(struct http_connection *c, const struct http_answer *a)
 {
@@ -125,7 +125,8 @@ static void send_answer(struct http_connection *c, const struct http_answer *a)
 }
 
 /* Answers what never became a request for the owner, and ends the connection. */
-static void refuse(struct http_connection *c, unsigned status, const char *code, const char *message)
+static void refuse(struct http_connection *c, unsigned status, const char *code,
+                   const char *message)
 {
     struct buf body;
     bool head_only = c->x && strcmp(c->x->method, "HEAD") == 0;
@@ -141,7 +142,7 @@ static void refuse(struct http_connection *c, unsigned status, const char *code,
     buf_done(&body);
 }
 
-/* --- a request comes ------------------------------------------------------------------------- */
+/* --- a request comes ------------------------------------------------------------------ */
 
 static void deliver(struct http_connection *c)
 {
@@ -200,8 +201,8 @@ static bool is_worth_a_look(struct http_connection *c)
 {
     struct reader all = buf_view(&c->input);
     struct reader fresh = reader_of(all.at + c->scanned, all.left - c->scanned);
-    bool worth = c->scanned == 0 || all.left >= HTTP1_HEAD_MAX ||
-                 memchr(fresh.at, '\n', fresh.left) != NULL;
+    bool worth =
+        c->scanned == 0 || all.left >= HTTP1_HEAD_MAX || memchr(fresh.at, '\n', fresh.left) != NULL;
 
     c->scanned = all.left;
     return worth;
@@ -246,7 +247,7 @@ static enum rc step(struct http_connection *c)
     return c->x ? receive_body(c) : receive_head(c);
 }
 
-/* --- between two requests -------------------------------------------------------------------- */
+/* --- between two requests ------------------------------------------------------------- */
 
 static void be_silent(struct http_connection *c)
 {
@@ -343,7 +344,7 @@ static const struct channel_events channel_events = {
     .on_closed = on_closed,
 };
 
-/* --- the owner's answer ------------------------------------------------------------------------ */
+/* --- the owner's answer --------------------------------------------------------------- */
 
 /* Ends the exchange; returns its connection unless the client has gone. */
 static struct http_connection *take_back(struct http_exchange *x)
@@ -412,7 +413,7 @@ enum rc http_binding(const struct http_exchange *x, uint8_t out[32])
     return x->from && !x->from->finishing ? channel_binding(x->from->ch, out) : RC_ABSENT;
 }
 
-/* --- the server ---------------------------------------------------------------------------------- */
+/* --- the server ----------------------------------------------------------------------- */
 
 static void on_accept(void *owner, int fd)
 {

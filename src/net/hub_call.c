@@ -17,8 +17,8 @@
 #include "wire/http1.h"
 
 enum {
-    CALL_REQUEST_MAX = 4 * 1024, /* our own request's head */
-    CALL_INTERIM_MAX = 8,         /* 1xx answers before the real one */
+    CALL_REQUEST_MAX = 4 * 1024,                   /* our own request's head */
+    CALL_INTERIM_MAX = 8,                          /* 1xx answers before the real one */
     CALL_HEAD_MAX = HTTP1_HEAD_MAX + LOOP_SCRATCH, /* a head, and what came in one piece with it */
     BINDING_LEN = 32,
     KEY_LEN = 16,
@@ -48,7 +48,7 @@ struct hub_call {
     char text[ADDRESS_TEXT_SIZE + 192];
 };
 
-/* --- the end ------------------------------------------------------------------------------ */
+/* --- the end -------------------------------------------------------------------------- */
 
 static void on_forgotten(void *owner, enum rc why)
 {
@@ -133,7 +133,7 @@ static void answer(struct hub_call *call)
     dispose(call);
 }
 
-/* --- the answer ---------------------------------------------------------------------------- */
+/* --- the answer ----------------------------------------------------------------------- */
 
 /* The only value of a header; a failed reader when it is absent or stands there twice. */
 static struct reader only(const struct http1_head *head, const char *name)
@@ -308,7 +308,7 @@ static void on_end(void *owner)
         fail_cut(call);
 }
 
-/* --- the request ---------------------------------------------------------------------------- */
+/* --- the request ---------------------------------------------------------------------- */
 
 static void put_binding(struct hub_call *call)
 {

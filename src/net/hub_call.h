@@ -22,7 +22,8 @@ struct hub_address {
  * connect, outer TLS, request, answer. Either a whole answer or an upgrade.
  *
  * Life: from hub_call_start() until one of the events, or hub_call_cancel(), after
- * which none comes. Events never come from within hub_call_start(). The whole call is bounded by HUB_CALL_MS.
+ * which none comes. Events never come from within hub_call_start(). The whole call is bounded by
+ * HUB_CALL_MS.
  */
 struct hub_call;
 
@@ -30,11 +31,11 @@ enum { HUB_CALL_MS = 15 * 1000, HUB_CALL_BODY_MAX = 1024 * 1024 };
 
 struct hub_call_request {
     const char *method, *path;
-    const char *bearer;        /* NULL: none; a secret: never logged, copied into one wiped buffer */
-    const char *upgrade;       /* value of Upgrade (adds Connection: Upgrade); NULL: a plain request */
-    const char *subprotocol;   /* Sec-WebSocket-Protocol; NULL: none. With `upgrade`: also Sec-WebSocket-Key and -Version */
-    bool binding;              /* adds Pconnect-Binding (docs/protocol.md §4.1) */
-    struct reader body;        /* application/json; empty: none */
+    const char *bearer;  /* NULL: none; a secret: never logged, copied into one wiped buffer */
+    const char *upgrade; /* value of Upgrade (and what belongs to it); NULL: a plain request */
+    const char *subprotocol; /* Sec-WebSocket-Protocol; NULL: none */
+    bool binding;            /* adds Pconnect-Binding (docs/protocol.md §4.1) */
+    struct reader body;      /* application/json; empty: none */
 };
 
 struct hub_call_events {
@@ -42,13 +43,14 @@ struct hub_call_events {
     void (*on_answer)(void *owner, unsigned status, struct reader body);
     /*
      * 101, and Sec-WebSocket-Accept was right if it is a WebSocket. The channel is
-     * the owner's (channel_own() at once, before returning); `head` and `rest`, the bytes behind it, are borrowed.
+     * the owner's (channel_own() at once, before returning); `head` and `rest`, the bytes behind
+     * it, are borrowed.
      */
     void (*on_upgrade)(void *owner, struct channel *ch, const struct http1_head *head,
                        struct reader rest);
     /*
-     * `text` for people. RC_AUTH: certificate not trusted. RC_TIMEOUT. RC_ABSENT: no such host. RC_PROTO: not a hub.
-     * RC_SYSTEM: refused, unreachable, broken.
+     * `text` for people. RC_AUTH: certificate not trusted. RC_TIMEOUT. RC_ABSENT: no such host.
+     * RC_PROTO: not a hub. RC_SYSTEM: refused, unreachable, broken.
      */
     void (*on_failed)(void *owner, enum rc why, const char *text);
 };

@@ -38,7 +38,7 @@ struct listener {
     ino_t inode;
 };
 
-/* --- a listening socket ---------------------------------------------------------------- */
+/* --- a listening socket --------------------------------------------------------------- */
 
 static enum rc explain(int error)
 {
@@ -156,7 +156,7 @@ static uint16_t port_of(int fd)
     return ntohs(endpoint_family(&e) == AF_INET6 ? e.addr.in6.sin6_port : e.addr.in.sin_port);
 }
 
-/* --- taking connections ------------------------------------------------------------------ */
+/* --- taking connections --------------------------------------------------------------- */
 
 static void watch(struct listener *li);
 
@@ -249,7 +249,7 @@ static void watch(struct listener *li)
         log_error("listener.poll", log_str("why", uv_strerror(status)));
 }
 
-/* --- life ---------------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------------------- */
 
 static void remember_file(struct listener *li, const struct address *at)
 {
@@ -262,8 +262,8 @@ static void remember_file(struct listener *li, const struct address *at)
     li->inode = st.st_ino;
 }
 
-enum rc listener_open(struct loop *l, const struct address *at, listener_accept *accept, void *owner,
-                      struct listener **out)
+enum rc listener_open(struct loop *l, const struct address *at, listener_accept *accept,
+                      void *owner, struct listener **out)
 {
     struct endpoint e;
     int fd;

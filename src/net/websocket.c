@@ -32,7 +32,7 @@ struct websocket {
     char reason[WS_REASON_MAX + 1];
 };
 
-/* --- frames down -------------------------------------------------------------------------- */
+/* --- frames down ---------------------------------------------------------------------- */
 
 /* Fresh random bytes for the next frame; NULL: a server does not mask. */
 static const uint8_t *next_mask(struct websocket *ws)
@@ -95,11 +95,11 @@ void websocket_close(struct websocket *ws, enum rc why, uint16_t code, const cha
     ws_put_close(&frame, code, reason ? reason : "", next_mask(ws));
     channel_send(ws->ch, buf_view(&frame));
     buf_done(&frame);
-    /* The peer's own close frame, if it comes, is not waited for: closing the stream says the same. */
+    /* The peer's own close frame is not waited for: closing the stream says the same. */
     channel_finish(ws->ch, why);
 }
 
-/* --- frames up ---------------------------------------------------------------------------- */
+/* --- frames up ------------------------------------------------------------------------ */
 
 static void take_data(struct websocket *ws, const struct ws_event *e)
 {
@@ -185,7 +185,7 @@ static void on_bytes(void *owner, struct reader bytes)
     take_bytes(ws, bytes);
 }
 
-/* --- life ----------------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------------------- */
 
 static void on_closed(void *owner, enum rc why)
 {

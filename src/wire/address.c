@@ -22,7 +22,7 @@ static bool is_name_char(char c)
     return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
 }
 
-/* --- hosts ----------------------------------------------------------------------------- */
+/* --- hosts ---------------------------------------------------------------------------- */
 
 static bool is_ipv4(const char *host)
 {
@@ -83,7 +83,7 @@ static bool is_host_name(const char *host)
     return behind_digits != '\0' && behind_digits != '.';
 }
 
-/* --- parts ------------------------------------------------------------------------------ */
+/* --- parts ---------------------------------------------------------------------------- */
 
 static enum rc copy_part(char *out, size_t size, const char *from, size_t len)
 {
@@ -162,7 +162,7 @@ static const char *behind_scheme(const char *text, const char *scheme)
     return text + len + 3;
 }
 
-/* --- the three forms ---------------------------------------------------------------------- */
+/* --- the three forms ------------------------------------------------------------------ */
 
 enum rc address_parse(const char *text, bool allow_zero, struct address *out)
 {
@@ -221,7 +221,7 @@ enum rc address_parse_url(const char *url, struct address *out, bool *tls)
     return RC_OK;
 }
 
-/* --- questions ------------------------------------------------------------------------------ */
+/* --- questions ------------------------------------------------------------------------ */
 
 void address_text(const struct address *a, char out[ADDRESS_TEXT_SIZE])
 {

@@ -16,9 +16,9 @@ enum address_kind { ADDRESS_TCP, ADDRESS_UNIX };
 
 struct address {
     enum address_kind kind;
-    char host[256];  /* without brackets */
+    char host[256]; /* without brackets */
     uint16_t port;
-    char path[108];  /* ADDRESS_UNIX */
+    char path[108]; /* ADDRESS_UNIX */
 };
 
 enum { ADDRESS_TEXT_SIZE = 320 };
@@ -28,9 +28,11 @@ MUST_CHECK enum rc address_parse(const char *text, bool allow_zero, struct addre
 
 /*
  * A target as `connect expose` takes it: also a bare port and a scheme. `protocol` becomes
- * "tcp", "http", "https" or "udp" (static text). A path behind http://host:port/ is refused (RC_INPUT).
+ * "tcp", "http", "https" or "udp" (static text). A path behind http://host:port/ is refused
+ * (RC_INPUT).
  */
-MUST_CHECK enum rc address_parse_target(const char *text, struct address *out, const char **protocol);
+MUST_CHECK enum rc address_parse_target(const char *text, struct address *out,
+                                        const char **protocol);
 
 /* Back to text; brackets around IPv6. */
 void address_text(const struct address *a, char out[ADDRESS_TEXT_SIZE]);

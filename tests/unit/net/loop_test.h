@@ -7,7 +7,8 @@
 #include "net/loop.h"
 #include "test.h"
 
-/* A real loop for one test after the other; waiting always ends, by the event or by a failed test. */
+/* A real loop for one test after the other; waiting always ends, by the event or by a failed test.
+ */
 enum { LOOP_TEST_MS = 20 * 1000 };
 
 static struct loop *loop;

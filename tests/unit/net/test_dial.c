@@ -16,7 +16,7 @@ enum { LONG_MS = 10 * 1000, SHORT_MS = 50 };
 
 static const char socket_path[] = "dial-test.sock";
 
-/* --- somebody to dial ------------------------------------------------------------------ */
+/* --- somebody to dial ----------------------------------------------------------------- */
 
 static int listen_at(int family, uint16_t *port, int backlog)
 {
@@ -82,7 +82,7 @@ static int fill_queue(int listening)
     return first;
 }
 
-/* --- the outcome ------------------------------------------------------------------------ */
+/* --- the outcome ---------------------------------------------------------------------- */
 
 struct outcome {
     struct dial *dial;
@@ -144,7 +144,7 @@ static void assert_ready(int fd, int family)
     }
 }
 
-/* --- tests --------------------------------------------------------------------------------- */
+/* --- tests ---------------------------------------------------------------------------- */
 
 static void it_connects_to_both_families_and_to_unix_sockets(void **state)
 {
@@ -302,8 +302,8 @@ static void after_cancel_comes_nothing_and_nothing_is_left(void **state)
         struct address to;
         unsigned rounds; /* before it is cancelled */
     } cases[] = {
-        {tcp("127.0.0.1", port), 0}, {tcp("127.0.0.1", 1), 0},
-        {tcp("127.0.0.1", full), 0}, {tcp("127.0.0.1", full), 2},
+        {tcp("127.0.0.1", port), 0},        {tcp("127.0.0.1", 1), 0},
+        {tcp("127.0.0.1", full), 0},        {tcp("127.0.0.1", full), 2},
         {full_path("dial-test.absent"), 0}, {tcp("no-such-host.invalid", 80), 0},
     };
     size_t before = count_descriptors();

@@ -8,7 +8,8 @@
 #include "base/text.h"
 #include "loop_test.h"
 
-/* Names, with a resolver of our own linked in the place of libuv's: it answers when it is told to. */
+/* Names, with a resolver of our own linked in the place of libuv's: it answers when it is told to.
+ */
 
 enum { ANSWERS_MAX = 64, LONG_MS = 10 * 1000, SHORT_MS = 30 };
 
@@ -169,8 +170,12 @@ static void a_name_that_does_not_resolve_is_told_apart_from_our_own_limits(void 
         int status;
         enum dial_failure why;
     } cases[] = {
-        {UV_EAI_NONAME, DIAL_NO_NAME}, {UV_EAI_NODATA, DIAL_NO_NAME}, {UV_EAI_AGAIN, DIAL_NO_NAME},
-        {UV_EAI_FAIL, DIAL_NO_NAME},   {UV_EMFILE, DIAL_LIMIT},       {UV_EAI_MEMORY, DIAL_LIMIT},
+        {UV_EAI_NONAME, DIAL_NO_NAME},
+        {UV_EAI_NODATA, DIAL_NO_NAME},
+        {UV_EAI_AGAIN, DIAL_NO_NAME},
+        {UV_EAI_FAIL, DIAL_NO_NAME},
+        {UV_EMFILE, DIAL_LIMIT},
+        {UV_EAI_MEMORY, DIAL_LIMIT},
         {0, DIAL_NO_NAME}, /* no address at all */
     };
     struct outcome o;

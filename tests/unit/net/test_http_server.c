@@ -14,7 +14,7 @@
 
 enum { CLIENTS_MAX = 8, KEPT_MAX = 8, SHORT_MS = 60, LONG_MS = 10 * 1000 };
 
-/* --- an owner with a few routes ---------------------------------------------------------- */
+/* --- an owner with a few routes ------------------------------------------------------- */
 
 static struct http_server *server;
 static struct http_exchange *kept[KEPT_MAX]; /* requests to /later */
@@ -114,7 +114,7 @@ static void answer_kept(size_t i, const char *body)
     http_respond(kept[i], 200, "text/plain", reader_of(body, strlen(body)), NULL);
 }
 
-/* --- a client ------------------------------------------------------------------------------- */
+/* --- a client ------------------------------------------------------------------------- */
 
 struct client {
     struct channel *ch; /* NULL: over */
@@ -233,7 +233,7 @@ static void assert_seen(const char *text)
         fail_msg("seen: %.*s", (int)seen.len, (const char *)buf_view(&seen).at);
 }
 
-/* --- tests: requests and answers --------------------------------------------------------------- */
+/* --- tests: requests and answers ------------------------------------------------------ */
 
 static void a_request_is_answered_with_length_date_and_the_owners_headers(void **state)
 {
@@ -290,9 +290,10 @@ static void pipelined_requests_are_answered_in_order_one_at_a_time(void **state)
 static void a_request_cut_anywhere_is_the_same_request(void **state)
 {
     (void)state;
-    static const char wire[] = "POST /a%20b?q=1 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
-                               "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
-                               "PUT /c HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nxy";
+    static const char wire[] =
+        "POST /a%20b?q=1 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+        "PUT /c HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nxy";
     struct client c;
 
     start_client(&c);
@@ -371,7 +372,8 @@ static void who_expects_100_continue_gets_it_before_the_body(void **state)
     say(&c, "hi");
     assert_string_equal(wait_for_answer(&c, "POST").body, "hi");
 
-    say(&c, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\nhi");
+    say(&c,
+        "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\nhi");
     assert_int_equal(wait_for_answer(&c, "POST").status, 200); /* it is there: nothing to say */
 
     say(&c, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: tea\r\n\r\n");
@@ -380,7 +382,7 @@ static void who_expects_100_continue_gets_it_before_the_body(void **state)
     end_client(&c);
 }
 
-/* --- tests: what is refused --------------------------------------------------------------------- */
+/* --- tests: what is refused ----------------------------------------------------------- */
 
 static void what_is_not_http_is_refused_and_never_reaches_the_owner(void **state)
 {
@@ -396,7 +398,8 @@ static void what_is_not_http_is_refused_and_never_reaches_the_owner(void **state
         {"GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400},
         {"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 400},
         {"GET /\r\n\r\n", 400},
-        {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
+        {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+         400},
         {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n", 400},
         {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 400},
         {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\n\r\n", 413},
@@ -564,7 +567,8 @@ static void a_client_that_does_not_read_its_answers_is_cut(void **state)
     end_client(&c);
 }
 
-/* --- tests: lives that end apart ------------------------------------------------------------------ */
+/* --- tests: lives that end apart
+ * ------------------------------------------------------------------ */
 
 static void an_upgrade_gives_the_channel_and_what_came_behind_the_request(void **state)
 {
@@ -572,7 +576,8 @@ static void an_upgrade_gives_the_channel_and_what_came_behind_the_request(void *
     struct client c;
 
     start_client(&c);
-    say(&c, "GET /upgrade HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nearly ");
+    say(&c,
+        "GET /upgrade HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nearly ");
     while (upgraded == NULL)
         run_loop();
     assert_int_equal(http_server_connections(server), 0);
@@ -688,7 +693,8 @@ static void a_client_that_ends_its_side_still_gets_its_answers(void **state)
     (void)state;
     struct client c;
     int fd = connect_raw();
-    static const char two[] = "GET /one HTTP/1.1\r\nHost: h\r\n\r\nGET /two HTTP/1.1\r\nHost: h\r\n\r\n";
+    static const char two[] =
+        "GET /one HTTP/1.1\r\nHost: h\r\n\r\nGET /two HTTP/1.1\r\nHost: h\r\n\r\n";
 
     assert_int_equal(write(fd, two, sizeof two - 1), sizeof two - 1);
     assert_int_equal(shutdown(fd, SHUT_WR), 0);
@@ -701,7 +707,8 @@ static void a_client_that_ends_its_side_still_gets_its_answers(void **state)
     end_client(&c);
 }
 
-/* --- tests: what the owner asks ---------------------------------------------------------------------- */
+/* --- tests: what the owner asks
+ * ---------------------------------------------------------------------- */
 
 static void paths_are_decoded_once_and_never_ambiguous(void **state)
 {
@@ -709,18 +716,13 @@ static void paths_are_decoded_once_and_never_ambiguous(void **state)
     static const struct {
         const char *target, *path, *query;
     } cases[] = {
-        {"/", "/", ""},
-        {"/v1/agents?x=%20&y", "/v1/agents", "x=%20&y"},
-        {"/a%20b", "/a b", ""},
-        {"/%61%2e", "/a.", ""},
-        {"/%2561", "/%61", ""},
-        {"/%C3%B6", "/\xc3\xb6", ""},
-        {"/a%2Fb", "", ""},      /* a slash in a name is not one between names */
-        {"/a%00b", "", ""},
-        {"/a%0ab", "", ""},
-        {"/%ff", "", ""},        /* not UTF-8 */
-        {"/%C3", "", ""},
-        {"http://h/abs?q", "/abs", "q"},
+        {"/", "/", ""},         {"/v1/agents?x=%20&y", "/v1/agents", "x=%20&y"},
+        {"/a%20b", "/a b", ""}, {"/%61%2e", "/a.", ""},
+        {"/%2561", "/%61", ""}, {"/%C3%B6", "/\xc3\xb6", ""},
+        {"/a%2Fb", "", ""}, /* a slash in a name is not one between names */
+        {"/a%00b", "", ""},     {"/a%0ab", "", ""},
+        {"/%ff", "", ""}, /* not UTF-8 */
+        {"/%C3", "", ""},       {"http://h/abs?q", "/abs", "q"},
     };
     struct client c;
 
@@ -729,7 +731,8 @@ static void paths_are_decoded_once_and_never_ambiguous(void **state)
         char request[256], expected[256];
 
         buf_clear(&seen);
-        text_message(request, sizeof request, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", cases[i].target);
+        text_message(request, sizeof request, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n",
+                     cases[i].target);
         text_message(expected, sizeof expected, "GET %s?%s \n", cases[i].path, cases[i].query);
         say(&c, request);
         assert_int_equal(wait_for_answer(&c, "GET").status, 200);

@@ -27,7 +27,8 @@ static int make_certificates(void **state)
     assert_int_equal(outer_tls_make_certificate("localhost", cert, key), RC_OK);
     assert_int_equal(outer_tls_make_certificate("localhost", other_cert, other_key), RC_OK);
     assert_int_equal(outer_tls_server(cert, key, &hub_context, hub_fingerprint, why), RC_OK);
-    assert_int_equal(outer_tls_server(other_cert, other_key, &other, other_fingerprint, why), RC_OK);
+    assert_int_equal(outer_tls_server(other_cert, other_key, &other, other_fingerprint, why),
+                     RC_OK);
     outer_tls_free(other);
     return 0;
 }
@@ -39,7 +40,7 @@ static int remove_certificates(void **state)
     return unlink(cert) | unlink(key) | unlink(other_cert) | unlink(other_key);
 }
 
-/* --- a hub ------------------------------------------------------------------------------------ */
+/* --- a hub ---------------------------------------------------------------------------- */
 
 static struct http_server *server;
 static char seen_head[4096]; /* of the last request, as it came, "Name: value\n" */
@@ -83,7 +84,8 @@ static void upgrade(struct http_exchange *x)
     struct reader rest;
 
     assert_non_null(client_key);
-    assert_int_equal(websocket_accept_value(reader_of(client_key, strlen(client_key)), accept), RC_OK);
+    assert_int_equal(websocket_accept_value(reader_of(client_key, strlen(client_key)), accept),
+                     RC_OK);
     text_message(headers, sizeof headers,
                  "Upgrade: websocket\r\nSec-WebSocket-Accept: %s\r\n"
                  "Sec-WebSocket-Protocol: pconnect.control.1\r\n",
@@ -117,7 +119,8 @@ static void open_hub(struct hub_address *hub, bool tls)
     struct address at = {.kind = ADDRESS_TCP, .host = "127.0.0.1"};
 
     assert_int_equal(
-        http_server_open(loop, &at, tls ? hub_context : NULL, &server_events, NULL, &server), RC_OK);
+        http_server_open(loop, &at, tls ? hub_context : NULL, &server_events, NULL, &server),
+        RC_OK);
     *hub = (struct hub_address){.at = {.kind = ADDRESS_TCP, .host = "localhost"}, .tls = tls};
     hub->at.port = http_server_port(server);
 }
@@ -132,11 +135,13 @@ static void close_hub(struct hub_address *hub)
     run_rounds(4);
 }
 
-/* --- a call -------------------------------------------------------------------------------------- */
+/* --- a call --------------------------------------------------------------------------- */
+
+enum what { NOTHING, ANSWERED, UPGRADED, FAILED };
 
 struct outcome {
     struct hub_call *call;
-    enum { NOTHING, ANSWERED, UPGRADED, FAILED } what;
+    enum what what;
     enum rc why;
     unsigned status;
     char text[512], rest[64];
@@ -145,7 +150,7 @@ struct outcome {
     uint8_t fingerprint[32];
 };
 
-static void note(struct outcome *o, int what)
+static void note(struct outcome *o, enum what what)
 {
     assert_int_equal(o->what, NOTHING);
     o->what = what;
@@ -247,7 +252,8 @@ static void assert_says(const struct outcome *o, const char *words)
         fail_msg("\"%s\" does not say \"%s\"", o->text, words);
 }
 
-/* --- tests: a hub as it should be ------------------------------------------------------------------ */
+/* --- tests: a hub as it should be
+ * ------------------------------------------------------------------ */
 
 static void a_question_gets_its_answer(void **state)
 {
@@ -357,9 +363,11 @@ static void both_sides_derive_the_same_binding(void **state)
     told += strlen("Pconnect-Binding: ");
     assert_int_equal(strcspn(told, "\n"), 43);
     /* The first 30 bytes are 40 characters: enough to know it. */
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     for (int i = 0; i < 30; i += 3) {
-        unsigned bits = (unsigned)(hub_binding[i] << 16 | hub_binding[i + 1] << 8 | hub_binding[i + 2]);
+        unsigned bits =
+            (unsigned)(hub_binding[i] << 16 | hub_binding[i + 1] << 8 | hub_binding[i + 2]);
         for (int j = 0; j < 4; j++)
             assert_int_equal(told[i / 3 * 4 + j], alphabet[bits >> (18 - 6 * j) & 63]);
     }
@@ -432,14 +440,15 @@ static void after_cancel_comes_nothing(void **state)
             hub_call_cancel(o.call);
         else
             assert_int_equal(o.what, ANSWERED);
-        int what = (int)o.what;
+        enum what what = o.what;
         run_rounds(4);
         assert_int_equal(o.what, what);
     }
     close_hub(&hub);
 }
 
-/* --- tests: what is no hub --------------------------------------------------------------------------- */
+/* --- tests: what is no hub
+ * --------------------------------------------------------------------------- */
 
 /* Sends fixed bytes to whoever connects, once it has heard something, and closes. */
 struct impostor {
@@ -525,7 +534,8 @@ static void every_answer_is_either_whole_or_an_error_that_says_why(void **state)
          "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
          "ok", RC_OK},
         {"", "closed the connection before it had answered; perhaps it wants https://", RC_SYSTEM},
-        {"HTTP/1.1 200 OK\r\nContent-Le", "closed the connection before it had answered", RC_SYSTEM},
+        {"HTTP/1.1 200 OK\r\nContent-Le", "closed the connection before it had answered",
+         RC_SYSTEM},
         {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ncut",
          "closed the connection before it had answered", RC_SYSTEM},
         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n",
@@ -535,7 +545,8 @@ static void every_answer_is_either_whole_or_an_error_that_says_why(void **state)
         {"HTTP/1.1 200 OK\nContent-Length: 0\n\n", "does not speak HTTP", RC_PROTO},
         {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc",
          "does not speak HTTP", RC_PROTO},
-        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "its answer is broken", RC_PROTO},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "its answer is broken",
+         RC_PROTO},
         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffff\r\n", "closed", RC_SYSTEM},
         {"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
          "changed the protocol unasked", RC_PROTO},
@@ -597,7 +608,8 @@ static void a_101_that_does_not_fit_is_not_believed(void **state)
     (void)state;
     static const char *const cases[] = {
         "Connection: Upgrade\r\nUpgrade: websocket\r\n",
-        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
+        ("Connection: Upgrade\r\nUpgrade: websocket\r\n"
+         "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"),
         "Connection: Upgrade\r\nUpgrade: pconnect-pipe\r\n",
         "Connection: Upgrade\r\nUpgrade: socket\r\n",
         "Connection: Upgrade\r\n",
@@ -635,7 +647,8 @@ static void a_pipe_may_be_any_of_the_protocols_offered(void **state)
 
     open_impostor(&im, &hub);
     im.keep_open = true;
-    im.says = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: PConnect-Pipe\r\n\r\nraw";
+    im.says = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: "
+              "PConnect-Pipe\r\n\r\nraw";
     o = (struct outcome){.cancel = true};
     o.call = hub_call_start(loop, &hub, &request, &call_events, &o);
     while (o.what == NOTHING)

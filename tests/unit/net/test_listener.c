@@ -106,7 +106,7 @@ static int connect_unix(void)
     return fd;
 }
 
-/* --- tests ------------------------------------------------------------------------------- */
+/* --- tests ---------------------------------------------------------------------------- */
 
 static void what_is_accepted_is_ready_for_use(void **state)
 {

@@ -8,7 +8,8 @@
 #include "loop_test.h"
 #include "wire/websocket.h"
 
-/* Two ends on one loop over a socket pair: two websockets, or one and a peer that sends what it likes. */
+/* Two ends on one loop over a socket pair: two websockets, or one and a peer that sends what it
+ * likes. */
 
 enum { MESSAGE_MAX = 64 * 1024 };
 
@@ -113,12 +114,15 @@ static void make_both(struct end *client, struct end *server)
     init_end(client);
     init_end(server);
     struct channel *a = make_channel(fds[0], client), *b = make_channel(fds[1], server);
-    client->ws = websocket_new(a, WEBSOCKET_CLIENT, MESSAGE_MAX, reader_of(NULL, 0), &events, client);
-    server->ws = websocket_new(b, WEBSOCKET_SERVER, MESSAGE_MAX, reader_of(NULL, 0), &events, server);
+    client->ws =
+        websocket_new(a, WEBSOCKET_CLIENT, MESSAGE_MAX, reader_of(NULL, 0), &events, client);
+    server->ws =
+        websocket_new(b, WEBSOCKET_SERVER, MESSAGE_MAX, reader_of(NULL, 0), &events, server);
 }
 
 /* A websocket and a peer that is none. */
-static void make_one(struct end *peer, struct end *end, enum websocket_role role, struct reader rest)
+static void make_one(struct end *peer, struct end *end, enum websocket_role role,
+                     struct reader rest)
 {
     int fds[2];
 
@@ -155,7 +159,7 @@ static void assert_got(const struct end *e, const char *text)
     assert_true(reader_is(buf_view(&e->got), text));
 }
 
-/* --- messages ----------------------------------------------------------------------------- */
+/* --- messages ------------------------------------------------------------------------- */
 
 static void messages_of_every_size_come_back_as_they_went(void **state)
 {
@@ -225,11 +229,11 @@ static void fragments_and_control_frames_between_them_make_one_message(void **st
     (void)state;
     /* As a server: "Hel", a ping "?", "lo" in two fragments, all masked with zeros; then a pong. */
     static const uint8_t wire[] = {
-        0x01, 0x83, 0, 0, 0, 0, 'H', 'e', 'l',  /* text, not the last */
-        0x89, 0x81, 0, 0, 0, 0, '?',            /* ping */
-        0x00, 0x80, 0, 0, 0, 0,                 /* an empty continuation */
-        0x80, 0x82, 0, 0, 0, 0, 'l', 'o',       /* the last */
-        0x8a, 0x80, 0, 0, 0, 0,                 /* a pong nobody asked for */
+        0x01, 0x83, 0, 0, 0, 0, 'H', 'e', 'l', /* text, not the last */
+        0x89, 0x81, 0, 0, 0, 0, '?',           /* ping */
+        0x00, 0x80, 0, 0, 0, 0,                /* an empty continuation */
+        0x80, 0x82, 0, 0, 0, 0, 'l', 'o',      /* the last */
+        0x8a, 0x80, 0, 0, 0, 0,                /* a pong nobody asked for */
     };
     for (size_t cut = 0; cut <= sizeof wire; cut++) {
         struct end peer, end;
@@ -240,7 +244,7 @@ static void fragments_and_control_frames_between_them_make_one_message(void **st
         run_rounds(4);
         assert_got(&end, "Hello\n");
         assert_true(end.signs_of_life >= 4); /* two parts, a ping, a pong */
-        assert_int_equal(peer.got.len, 3); /* the pong */
+        assert_int_equal(peer.got.len, 3);   /* the pong */
         assert_memory_equal(buf_view(&peer.got).at, "\x8a\x01?", 3);
         close_peer(&peer);
         wait_until_over(&end);
@@ -252,7 +256,10 @@ static void fragments_and_control_frames_between_them_make_one_message(void **st
 static void what_came_behind_the_upgrade_is_handled_first_and_not_within_the_call(void **state)
 {
     (void)state;
-    static const char rest[] = "\x81\x05" "first\x81", more[] = "\x06" "second";
+    static const char rest[] = "\x81\x05"
+                               "first\x81",
+                      more[] = "\x06"
+                               "second";
     struct end peer, end;
 
     make_one(&peer, &end, WEBSOCKET_CLIENT, reader_of(rest, sizeof rest - 1));
@@ -296,7 +303,7 @@ static void another_owner_hears_what_comes_later(void **state)
     buf_done(&server.got);
 }
 
-/* --- ends ------------------------------------------------------------------------------------ */
+/* --- ends ----------------------------------------------------------------------------- */
 
 static void a_close_code_and_its_reason_arrive(void **state)
 {
@@ -349,13 +356,15 @@ static void what_breaks_the_rules_is_told_by_its_close_code(void **state)
     } cases[] = {
         {"\x82\x80\0\0\0\0", 6, WEBSOCKET_SERVER, RC_PROTO, WS_CODE_UNSUPPORTED}, /* binary */
         {"\x81\x81\0\0\0\0\xff", 7, WEBSOCKET_SERVER, RC_PROTO, WS_CODE_NOT_TEXT},
-        {"\x81\x02hi", 4, WEBSOCKET_SERVER, RC_PROTO, WS_CODE_PROTOCOL}, /* not masked */
+        {"\x81\x02hi", 4, WEBSOCKET_SERVER, RC_PROTO, WS_CODE_PROTOCOL},         /* not masked */
         {"\x81\x82\0\0\0\0hi", 8, WEBSOCKET_CLIENT, RC_PROTO, WS_CODE_PROTOCOL}, /* masked */
-        {"\xc1\x80\0\0\0\0", 6, WEBSOCKET_SERVER, RC_PROTO, WS_CODE_PROTOCOL}, /* reserved bit */
-        {"\x80\x80\0\0\0\0", 6, WEBSOCKET_SERVER, RC_PROTO, WS_CODE_PROTOCOL}, /* continues nothing */
+        {"\xc1\x80\0\0\0\0", 6, WEBSOCKET_SERVER, RC_PROTO, WS_CODE_PROTOCOL},   /* reserved bit */
+        {"\x80\x80\0\0\0\0", 6, WEBSOCKET_SERVER, RC_PROTO,
+         WS_CODE_PROTOCOL}, /* continues nothing */
         {"\x09\x80\0\0\0\0", 6, WEBSOCKET_SERVER, RC_PROTO, WS_CODE_PROTOCOL}, /* half a ping */
         {"\x81\xff\0\0\0\0\0\1\0\1\0\0\0\0", 14, WEBSOCKET_SERVER, RC_LIMIT, WS_CODE_TOO_BIG},
-        {"\x88\x82\0\0\0\0\x03\xed", 8, WEBSOCKET_SERVER, RC_PROTO, WS_CODE_PROTOCOL}, /* code 1005 */
+        {"\x88\x82\0\0\0\0\x03\xed", 8, WEBSOCKET_SERVER, RC_PROTO,
+         WS_CODE_PROTOCOL}, /* code 1005 */
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct end peer, end;
@@ -454,7 +463,7 @@ static void a_peer_that_pings_and_never_reads_is_given_up(void **state)
     wait_until_over(&end);
 }
 
-/* --- the key ------------------------------------------------------------------------------------ */
+/* --- the key -------------------------------------------------------------------------- */
 
 static void the_accept_value_is_that_of_the_rfc(void **state)
 {

@@ -5,7 +5,9 @@
 #include "test.h"
 
 #define LABEL_63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define PATH_105 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define PATH_105                                                                                   \
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
+    "aaaaaaaaaaaaa"
 
 static void an_address_has_a_host_and_a_port(void **state)
 {
@@ -60,13 +62,52 @@ static void what_is_no_address_is_refused(void **state)
 {
     (void)state;
     static const char *const cases[] = {
-        "", ":", ":80", "host", "host:", "host:0", "host:65536", "host:-1", "host:+1", "host: 1",
-        "host:1 ", " host:1", "host:99999999999999999999", "host:80:80", "host:80/", "ho st:1",
-        "[::1]", "[::1]80", "[::1:80", "::1:80", "[]:80", "[192.0.2.1]:80", "[1::2::3]:80",
-        "[fe80::1%]:80", "[fe80::1%eth0/x]:80", "[fe80::1%aaaaaaaaaaaaaaaa]:80", "[localhost]:80",
-        "256.0.0.1:80", "1.2.3:80", "127.1:80", "2130706433:80", "1.2.3.4.:80", "1.2.3.4.5:80",
-        ".host:80", "a..b:80", "-host:80", "host-:80", "a.-b:80", "host..:80", ".:80",
-        LABEL_63 "a:80", "ho\tst:80", "user@host:80", "http://host:80", "h\xc3\xb6st:80", "*:80",
+        "",
+        ":",
+        ":80",
+        "host",
+        "host:",
+        "host:0",
+        "host:65536",
+        "host:-1",
+        "host:+1",
+        "host: 1",
+        "host:1 ",
+        " host:1",
+        "host:99999999999999999999",
+        "host:80:80",
+        "host:80/",
+        "ho st:1",
+        "[::1]",
+        "[::1]80",
+        "[::1:80",
+        "::1:80",
+        "[]:80",
+        "[192.0.2.1]:80",
+        "[1::2::3]:80",
+        "[fe80::1%]:80",
+        "[fe80::1%eth0/x]:80",
+        "[fe80::1%aaaaaaaaaaaaaaaa]:80",
+        "[localhost]:80",
+        "256.0.0.1:80",
+        "1.2.3:80",
+        "127.1:80",
+        "2130706433:80",
+        "1.2.3.4.:80",
+        "1.2.3.4.5:80",
+        ".host:80",
+        "a..b:80",
+        "-host:80",
+        "host-:80",
+        "a.-b:80",
+        "host..:80",
+        ".:80",
+        LABEL_63 "a:80",
+        "ho\tst:80",
+        "user@host:80",
+        "http://host:80",
+        "h\xc3\xb6st:80",
+        "*:80",
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct address a;
@@ -137,10 +178,27 @@ static void a_target_that_means_more_than_an_address_is_refused(void **state)
 {
     (void)state;
     static const char *const cases[] = {
-        "", "0", "65536", "db", "http://", "http:///", "http://web/path", "http://web//",
-        "http://web:80/?q", "http://web?q", "http://web#x", "http://user@web", "http://web:",
-        "http://web:0", "tcp://db", "udp://dns", "ftp://x:21", "postgres://db:5432", "http:/web",
-        "unix:x", "http://unix:/x",
+        "",
+        "0",
+        "65536",
+        "db",
+        "http://",
+        "http:///",
+        "http://web/path",
+        "http://web//",
+        "http://web:80/?q",
+        "http://web?q",
+        "http://web#x",
+        "http://user@web",
+        "http://web:",
+        "http://web:0",
+        "tcp://db",
+        "udp://dns",
+        "ftp://x:21",
+        "postgres://db:5432",
+        "http:/web",
+        "unix:x",
+        "http://unix:/x",
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct address a;
@@ -158,13 +216,21 @@ static void a_hub_is_named_by_a_url(void **state)
         const char *url, *address;
         bool tls;
     } cases[] = {
-        {"https://hub", "hub:443", true},         {"https://hub:3001/", "hub:3001", true},
-        {"http://127.0.0.1", "127.0.0.1:80", false}, {"http://[::1]:3001", "[::1]:3001", false},
+        {"https://hub", "hub:443", true},
+        {"https://hub:3001/", "hub:3001", true},
+        {"http://127.0.0.1", "127.0.0.1:80", false},
+        {"http://[::1]:3001", "[::1]:3001", false},
         {"HTTPS://Hub.Example", "Hub.Example:443", true},
     };
-    static const char *const wrong[] = {"",           "hub",          "hub:3001", "tcp://hub:1",
-                                        "https://",   "https://hub/v1", "https://hub:0",
-                                        "https:/hub", "unix:/x"};
+    static const char *const wrong[] = {"",
+                                        "hub",
+                                        "hub:3001",
+                                        "tcp://hub:1",
+                                        "https://",
+                                        "https://hub/v1",
+                                        "https://hub:0",
+                                        "https:/hub",
+                                        "unix:/x"};
     struct address a;
     bool tls;
 
@@ -186,11 +252,21 @@ static void loopback_is_this_machine_and_nothing_else(void **state)
         const char *text;
         bool loopback;
     } cases[] = {
-        {"127.0.0.1:1", true},   {"127.255.255.254:1", true},      {"[::1]:1", true},
-        {"localhost:1", true},   {"LocalHost:1", true},            {"unix:/x", true},
-        {"[::ffff:127.0.0.1]:1", true}, {"[::ffff:192.0.2.1]:1", false},  {"128.0.0.1:1", false},
-        {"[::]:1", false},       {"0.0.0.0:1", false},             {"[::2]:1", false},
-        {"localhost.example:1", false}, {"127.0.0.1.example:1", false}, {"hub:1", false},
+        {"127.0.0.1:1", true},
+        {"127.255.255.254:1", true},
+        {"[::1]:1", true},
+        {"localhost:1", true},
+        {"LocalHost:1", true},
+        {"unix:/x", true},
+        {"[::ffff:127.0.0.1]:1", true},
+        {"[::ffff:192.0.2.1]:1", false},
+        {"128.0.0.1:1", false},
+        {"[::]:1", false},
+        {"0.0.0.0:1", false},
+        {"[::2]:1", false},
+        {"localhost.example:1", false},
+        {"127.0.0.1.example:1", false},
+        {"hub:1", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct address a;
