@@ -45,7 +45,10 @@ def run_stream(stage, road, seconds, case):
     after = cpu_by_place(road)
     numbers = {"gb_per_s": got["bytes"] / got["seconds"] / GB}
     for place in before:
-        numbers[f"{place}_cpu_s_per_gb"] = (after[place] - before[place]) / (got["bytes"] / GB)
+        used = after[place] - before[place]
+        if used == 0 and got["bytes"] > GB / 2:
+            raise Failed(f"the process {place} has done nothing: the bytes took another way")
+        numbers[f"{place}_cpu_s_per_gb"] = used / (got["bytes"] / GB)
     return numbers
 
 

@@ -75,6 +75,8 @@ def wanted_roads(given, wanted_figures):
     if given.road:
         names &= set(given.road)
     if not road_list.ours_is_built():
+        if given.check:
+            raise Failed("there is nothing to check: build/connect and build/connect-hub are missing")
         names -= set(road_list.PIPES)
         print("build/connect and build/connect-hub are missing: the competitors only", file=sys.stderr)
     return names

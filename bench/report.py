@@ -1,8 +1,6 @@
 """From numbers to the table and to the verdicts."""
 from roads import TITLES
 
-WIDTH = 80
-
 # Every floor is a claim about numbers of this run: the claim, at least or at most, the bound, how the number comes about.
 # A number is (figure, case, road, name of the number); two of them are compared by ratio, or by difference.
 STREAM_CASES = ("1 up", "1 down", "8 up", "8 down")
@@ -144,7 +142,7 @@ PLACES = ("near", "middle", "far")
 
 def cpu_table(results):
     figure = results["stream"]
-    lines = heading("CPU seconds per GB; n: beside the client, m: in the middle (hub), f: beside the service",
+    lines = heading("CPU seconds per GB; near the client, in the middle (hub), far: near the service",
                     [case.center(16) for case in STREAM_CASES])
     lines.append(row("", ["    n    m    f "] * len(STREAM_CASES)))
     for road in roads_of(results, "stream"):
