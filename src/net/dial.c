@@ -1,5 +1,6 @@
 #include "net/dial.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -230,7 +231,8 @@ static void on_answer(uv_poll_t *poll, int status, int events)
     try_next(d);
 }
 
-static void wait_for(struct dial *d, int fd, const struct endpoint *to)
+/* RC_LIMIT: the system waits for no more descriptors. */
+static enum rc wait_for(struct dial *d, int fd, const struct endpoint *to)
 {
     struct attempt *a = mem_zalloc(sizeof *a);
 
@@ -238,14 +240,18 @@ static void wait_for(struct dial *d, int fd, const struct endpoint *to)
     a->to = to;
     a->fd = fd;
     a->poll.data = a;
-    list_append(&d->attempts, &a->link);
+    list_init(&a->link);
     int status = uv_poll_init(loop_uv(d->loop), &a->poll, fd);
-    if (status == 0)
-        status = uv_poll_start(&a->poll, UV_WRITABLE, on_answer);
-    if (status != 0) { /* a descriptor that cannot be waited for: a mistake of ours */
-        log_error("dial.poll", log_str("why", uv_strerror(status)));
-        abort();
+    if (status != 0) {
+        log_warn("dial.poll", log_str("why", uv_strerror(status)));
+        free(a);
+        return RC_LIMIT;
     }
+    list_append(&d->attempts, &a->link);
+    status = uv_poll_start(&a->poll, UV_WRITABLE, on_answer);
+    assert(status == 0); /* it fails for a handle that is closing, and for no other reason */
+    (void)status;
+    return RC_OK;
 }
 
 /* Starts to connect. 0: connected. EINPROGRESS: wait. Anything else: failed. */
@@ -278,8 +284,9 @@ static enum rc try_one(struct dial *d, const struct endpoint *to)
         return RC_OK;
     }
     if (error == EINPROGRESS) {
-        wait_for(d, fd, to);
-        return RC_AGAIN;
+        if (wait_for(d, fd, to) == RC_OK)
+            return RC_AGAIN;
+        error = EMFILE;
     }
     (void)close(fd);
     note(d, failure_of(error, endpoint_family(to)));

@@ -16,6 +16,7 @@ enum {
     INPUT_MAX = HTTP1_HEAD_MAX + 2 * LOOP_SCRATCH,
     ANSWER_HEAD_MAX = 16 * 1024,
     ERROR_MAX = 512,
+    WARN_MS = 1000, /* between two lines of the log that say the same */
 };
 
 struct http_server {
@@ -28,6 +29,7 @@ struct http_server {
     struct list connections;
     size_t count;
     uint64_t request_ms, idle_ms;
+    uint64_t warn_after_ms;
 };
 
 struct http_connection {
@@ -415,6 +417,14 @@ enum rc http_binding(const struct http_exchange *x, uint8_t out[32])
 
 /* --- the server ----------------------------------------------------------------------- */
 
+static void warn_full(struct http_server *s)
+{
+    if (loop_now(s->loop) < s->warn_after_ms)
+        return;
+    s->warn_after_ms = loop_now(s->loop) + WARN_MS;
+    log_warn("http.turned_away", log_u64("connections", s->count));
+}
+
 static void on_accept(void *owner, int fd)
 {
     struct http_server *s = owner;
@@ -423,6 +433,7 @@ static void on_accept(void *owner, int fd)
     if (s->context && s->count < HTTP_SERVER_CONNECTIONS_MAX)
         ssl = outer_tls_connection(s->context, NULL);
     if (s->count >= HTTP_SERVER_CONNECTIONS_MAX || (s->context && ssl == NULL)) {
+        warn_full(s);
         (void)close(fd);
         return;
     }

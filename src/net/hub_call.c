@@ -517,9 +517,10 @@ struct hub_call *hub_call_start(struct loop *l, const struct hub_address *hub,
     put_request(call, request);
     buf_put(&call->request_body, request->body);
     timer_init(&call->deadline, l, on_deadline, call);
-    timer_start(&call->deadline, HUB_CALL_MS);
+    uint64_t timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : HUB_CALL_MS;
+    timer_start(&call->deadline, timeout_ms);
     /* Ours is the deadline that knows what was waited for; the dial's own comes after it. */
-    call->dial = dial_start(l, &hub->at, HUB_CALL_MS + 1, &dial_events, call);
+    call->dial = dial_start(l, &hub->at, timeout_ms + 1, &dial_events, call);
     return call;
 }
 

@@ -22,8 +22,8 @@ struct hub_address {
  * connect, outer TLS, request, answer. Either a whole answer or an upgrade.
  *
  * Life: from hub_call_start() until one of the events, or hub_call_cancel(), after
- * which none comes. Events never come from within hub_call_start(). The whole call is bounded by
- * HUB_CALL_MS.
+ * which none comes. Events never come from within hub_call_start(). The whole call is bounded
+ * in time.
  */
 struct hub_call;
 
@@ -36,6 +36,7 @@ struct hub_call_request {
     const char *subprotocol; /* Sec-WebSocket-Protocol; NULL: none */
     bool binding;            /* adds Pconnect-Binding (docs/protocol.md §4.1) */
     struct reader body;      /* application/json; empty: none */
+    uint64_t timeout_ms;     /* for the whole call; 0: HUB_CALL_MS */
 };
 
 struct hub_call_events {

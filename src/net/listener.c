@@ -262,6 +262,24 @@ static void remember_file(struct listener *li, const struct address *at)
     li->inode = st.st_ino;
 }
 
+/* Only the file we made: another process may have put its own in the place. */
+static void remove_file(const struct listener *li)
+{
+    struct stat st;
+
+    if (li->path[0] != '\0' && lstat(li->path, &st) == 0 && st.st_dev == li->device &&
+        st.st_ino == li->inode)
+        (void)unlink(li->path);
+}
+
+static void release(const struct listener *li)
+{
+    remove_file(li);
+    (void)close(li->fd);
+    if (li->spare >= 0)
+        (void)close(li->spare);
+}
+
 enum rc listener_open(struct loop *l, const struct address *at, listener_accept *accept,
                       void *owner, struct listener **out)
 {
@@ -282,9 +300,11 @@ enum rc listener_open(struct loop *l, const struct address *at, listener_accept 
     remember_file(li, at);
     timer_init(&li->rest, l, on_rested, li);
     int status = uv_poll_init(loop_uv(l), &li->poll, fd);
-    if (status != 0) { /* a descriptor that cannot be waited for: a mistake of ours */
-        log_error("listener.init", log_str("why", uv_strerror(status)));
-        abort();
+    if (status != 0) { /* the system waits for no more descriptors */
+        log_warn("listener.poll", log_str("why", uv_strerror(status)));
+        release(li);
+        free(li);
+        return RC_SYSTEM;
     }
     watch(li);
     *out = li;
@@ -312,16 +332,6 @@ void listener_resume(struct listener *li)
         watch(li);
 }
 
-/* Only the file we made: another process may have put its own in the place. */
-static void remove_file(const struct listener *li)
-{
-    struct stat st;
-
-    if (li->path[0] != '\0' && lstat(li->path, &st) == 0 && st.st_dev == li->device &&
-        st.st_ino == li->inode)
-        (void)unlink(li->path);
-}
-
 static void on_gone(uv_handle_t *handle)
 {
     free(handle->data);
@@ -334,8 +344,5 @@ void listener_close(struct listener *li)
     li->closed = true;
     timer_stop(&li->rest);
     uv_close((uv_handle_t *)&li->poll, on_gone);
-    remove_file(li);
-    (void)close(li->fd);
-    if (li->spare >= 0)
-        (void)close(li->spare);
+    release(li);
 }

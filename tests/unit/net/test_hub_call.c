@@ -676,6 +676,38 @@ static void a_hub_that_cannot_be_reached_is_told_by_kind(void **state)
     assert_string_equal(o.text, "there is no host no-such-host.invalid");
 }
 
+static void a_hub_that_is_silent_is_given_up_and_told_where_it_stopped(void **state)
+{
+    (void)state;
+    struct hub_call_request request = question;
+    struct outer_trust first = {.first_contact = true};
+    struct impostor im;
+    struct hub_address hub;
+
+    open_impostor(&im, &hub);
+    im.keep_open = true;
+    im.says = "";
+    request.timeout_ms = 50;
+    struct outcome o = call_and_wait(&hub, &request);
+    assert_int_equal(o.why, RC_TIMEOUT);
+    assert_says(&o, "has taken the request and does not answer");
+    wait_until_gone(&im);
+
+    im.says = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ncut";
+    o = call_and_wait(&hub, &request);
+    assert_int_equal(o.why, RC_TIMEOUT);
+    wait_until_gone(&im);
+
+    im.says = "";
+    hub.tls = true;
+    trust(&hub, &first);
+    o = call_and_wait(&hub, &request);
+    assert_int_equal(o.why, RC_TIMEOUT);
+    assert_says(&o, "does not answer");
+    outer_tls_free(hub.context);
+    close_impostor(&im);
+}
+
 static void tls_where_there_is_none_is_told(void **state)
 {
     (void)state;
@@ -728,6 +760,7 @@ int main(void)
         LOOP_TEST(a_101_that_does_not_fit_is_not_believed),
         LOOP_TEST(a_pipe_may_be_any_of_the_protocols_offered),
         LOOP_TEST(a_hub_that_cannot_be_reached_is_told_by_kind),
+        LOOP_TEST(a_hub_that_is_silent_is_given_up_and_told_where_it_stopped),
         LOOP_TEST(tls_where_there_is_none_is_told),
     };
     return cmocka_run_group_tests(tests, make_certificates, remove_certificates);
