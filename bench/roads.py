@@ -3,10 +3,10 @@
 A road has `ports`, by what stands at the end of it ("load": bench/peers/far, "web": nginx), and `parts`: the processes
 that carry the bytes, by their place. "near" is beside the client, "far" beside the service, "middle" what both meet at.
 """
-import getpass
 import json
 import os
 import pathlib
+import pwd
 
 from machine import BUILD, END_S, PROGRAMS, program
 
@@ -92,19 +92,17 @@ def hops(stage, targets):
     return Road("hops", ports, parts)
 
 
-def make_privilege_folder(stage):
-    """sshd as root wants it, and nobody has made it where no sshd runs."""
-    folder = pathlib.Path("/run/sshd")
-    if os.getuid() == 0 and not folder.exists():
-        folder.mkdir(mode=0o755)
-        stage.on_end(folder.rmdir)
+def make_privilege_folder():
+    """sshd as root wants it, and nobody has made it where no sshd runs. It stays: another sshd may count on it by then."""
+    if os.getuid() == 0:
+        pathlib.Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
 
 
 def start_sshd(stage, name):
     """An sshd with keys for this run only; the process and the words that every client of it needs."""
     folder = stage.folder / name
     folder.mkdir(mode=0o700)
-    make_privilege_folder(stage)
+    make_privilege_folder()
     for key in ("host", "user"):
         stage.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key)
     port = stage.free_port()
@@ -121,7 +119,7 @@ def start_sshd(stage, name):
     for option in ("BatchMode=yes", "ExitOnForwardFailure=yes", "IdentitiesOnly=yes", "StrictHostKeyChecking=yes",
                    f"UserKnownHostsFile={folder}/known", "LogLevel=ERROR", "Compression=no"):
         client += ["-o", option]
-    return process, [*client, f"{getpass.getuser()}@127.0.0.1"]
+    return process, [*client, f"{pwd.getpwuid(os.getuid()).pw_name}@127.0.0.1"]
 
 
 def forward(stage, client, flag, ports):
