@@ -22,8 +22,8 @@ static const struct {
     /* More exact words for the same numbers. */
     {EXIT_CODE_DENIED, "key_changed"},
     {EXIT_CODE_DENIED, "service_moved"},
-    {EXIT_CODE_NOT_REACHABLE, "offline"},
-    {EXIT_CODE_NOT_REACHABLE, "refused"},
+    {EXIT_CODE_DENIED, "peer_refused"},
+    {EXIT_CODE_DENIED, "hub_changed"},
 };
 
 const char *exit_code_name(enum exit_code code)

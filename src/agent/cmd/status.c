@@ -28,7 +28,7 @@ static const struct ui_column reached_columns[] = {
 /* The states in which all is well, of the link to the hub, of exposed and of reached services. */
 static bool is_fine(const char *state)
 {
-    static const char *const fine[] = {"connected", "online", "up", "idle", "ready"};
+    static const char *const fine[] = {"connected", "online", "up"};
 
     for (size_t i = 0; i < sizeof fine / sizeof fine[0]; i++)
         if (strcmp(state, fine[i]) == 0)
@@ -118,6 +118,8 @@ static void show_hub(struct ui *ui, const json_t *answer)
                      ui_duration((uint64_t)(clock_unix() - since), took));
     ui_say(ui, is_fine(state) ? UI_MARK_OK : UI_MARK_BAD, "hub    %s, %s%s",
            client_text(answer, "hub"), state, more);
+    if (client_text(answer, "problem")[0] != '\0')
+        ui_more(ui, "%s", client_text(answer, "problem"));
 }
 
 static void show(struct ui *ui, const json_t *answer)

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include "agent/background.h"
 #include "agent/cmd/cmd.h"
 #include "agent/interrupt.h"
+#include "agent/settings.h"
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -22,7 +22,6 @@
 enum {
     UP_START_MS = 60 * 1000,     /* until the agent must have said whether it is connected */
     UP_KEY_MAX = 1024,           /* bytes of a file with a key */
-    UP_LABEL_MAX = 63,           /* characters of a label */
     UP_HOLD_MS = 10 * 60 * 1000, /* docs/protocol.md §6.5 */
     UP_HOLD_MAX_S = 24 * 60 * 60,
 };
@@ -156,9 +155,9 @@ static int check_wish(struct invocation *in, const struct agent_options *o)
     if (o->hub_fingerprint && !is_fingerprint(o->hub_fingerprint))
         return ui_fail(&in->ui, EXIT_CODE_USAGE, "the hub prints it when it starts",
                        "a fingerprint is sha256: and 64 hex digits");
-    if (o->label && (o->label[0] == '\0' || strlen(o->label) > UP_LABEL_MAX))
-        return ui_fail(&in->ui, EXIT_CODE_USAGE, "--label prod", "a label has 1 to %d characters",
-                       UP_LABEL_MAX);
+    if (o->label && !settings_is_label(o->label))
+        return ui_fail(&in->ui, EXIT_CODE_USAGE, "--label prod",
+                       "a label has 1 to %d printable characters", SETTINGS_LABEL_MAX);
     return 0;
 }
 
@@ -208,16 +207,11 @@ static void show(struct ui *ui, const json_t *report)
         ui_more(ui, "%s", client_text(report, "hub_fingerprint"));
         ui_more(ui, "the hub prints the same when it starts");
     }
-}
-
-static bool is_same_hub(const char *one, const char *other)
-{
-    struct address a, b;
-    bool a_tls, b_tls;
-
-    return address_parse_url(one, &a, &a_tls) == RC_OK &&
-           address_parse_url(other, &b, &b_tls) == RC_OK && a_tls == b_tls && a.port == b.port &&
-           strcasecmp(a.host, b.host) == 0;
+    if (client_text(report, "replaced")[0] != '\0')
+        ui_say(ui, UI_MARK_NOTE, "a new login: this machine was the agent %s before",
+               client_text(report, "replaced"));
+    if (client_text(report, "warning")[0] != '\0')
+        ui_say(ui, UI_MARK_NOTE, "%s", client_text(report, "warning"));
 }
 
 /* An agent runs in this folder already. */
@@ -229,8 +223,8 @@ static int already_up(struct invocation *in, struct client *c, const struct agen
     if (code != 0)
         return code;
     const char *hub = client_text(status, "hub"), *label = client_text(status, "label");
-    bool differs =
-        (o->hub_url && !is_same_hub(o->hub_url, hub)) || (o->label && strcmp(o->label, label) != 0);
+    bool differs = (o->hub_url && !settings_is_same_hub(o->hub_url, hub)) ||
+                   (o->label && strcmp(o->label, label) != 0);
     if (differs || o->foreground) {
         char message[128];
         text_message(message, sizeof message,
