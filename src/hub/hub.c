@@ -355,6 +355,7 @@ static bool close_all(struct serving *s)
     }
     waker_free(s->store_waker);
     registry_free(hub->registry);
+    map_done(&hub->greeting);
     outer_tls_free(hub->tls);
     if (s->lock >= 0)
         (void)close(s->lock);
@@ -376,7 +377,9 @@ int hub_serve(const struct config_source *from, int json)
     s->from = from;
     s->lock = -1;
     list_init(&s->hub.links);
+    map_init(&s->hub.greeting);
     if (config_load(from, &s->hub.config, why) != RC_OK) {
+        map_done(&s->hub.greeting);
         free(s);
         return command_fail(2, json, why);
     }

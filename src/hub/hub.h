@@ -2,6 +2,8 @@
 
 #include <stdbool.h>
 
+#include "base/list.h"
+#include "base/map.h"
 #include "hub/config.h"
 #include "hub/outer_cert.h"
 #include "hub/registry.h"
@@ -23,7 +25,8 @@ struct hub {
     struct ssl_ctx_st *tls;                  /* NULL: plain */
     char fingerprint[FINGERPRINT_TEXT_SIZE]; /* "": plain */
     bool own_certificate;
-    struct list links; /* control links and their work that are not gone yet */
+    struct map greeting; /* agent id -> its link that has not said hello yet */
+    struct list links;   /* control links and their work that are not gone yet */
     bool stopping;
 };
 

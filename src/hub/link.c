@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "hub/hub.h"
@@ -44,9 +45,17 @@ static void free_if_done(struct link *l)
     free(l);
 }
 
+/* An agent has one link that has not said hello: a newer one ends it. */
+static void stop_greeting(struct link *l)
+{
+    if (map_get(&l->hub->greeting, l->who.agent) == l)
+        (void)map_take(&l->hub->greeting, l->who.agent);
+}
+
 /* From here on nobody finds it: not by a name, not for a pipe. */
 static void leave(struct link *l)
 {
+    stop_greeting(l);
     if (l->member == NULL)
         return;
     rendezvous_link_gone(l->hub->rendezvous, l);
@@ -231,6 +240,7 @@ static void welcome(struct link *l, const struct claim *c)
                                       .refused = c->refused,
                                       .refused_count = c->refused_count};
     l->welcomed = true;
+    reaches_agent_back(l->hub->reaches, l->who.agent);
     client_ip_mask(l->ip, ip);
     log_info("link.open", log_str("agent", l->who.agent), log_str("label", l->who.label),
              log_str("workspace", l->who.workspace_name), log_str("ip", ip),
@@ -277,6 +287,7 @@ static void on_hello(struct link *l, const struct control_message *m)
         return;
     }
     l->greeted = true;
+    stop_greeting(l);
     if (m->hello.protocol_min > PROTOCOL_VERSION || m->hello.protocol_max < PROTOCOL_VERSION) {
         fail(l, m->id, "incompatible", "This hub (" CONNECT_VERSION ") speaks protocol 1");
         link_close(l, LINK_CODE_PROTOCOL, "no common protocol version");
@@ -553,8 +564,11 @@ static const struct websocket_events events = {on_message, on_alive, on_closed};
 void link_open(struct hub *hub, struct channel *ch, struct reader rest, const struct identity *who,
                const char *ip)
 {
-    struct link *l = mem_zalloc(sizeof *l);
+    struct link *l = mem_zalloc(sizeof *l), *before = map_get(&hub->greeting, who->agent);
 
+    if (before)
+        link_close(before, LINK_CODE_REPLACED, "replaced");
+    map_put(&hub->greeting, who->agent, l);
     l->hub = hub;
     list_init(&l->all);
     list_append(&hub->links, &l->all);

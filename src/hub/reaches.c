@@ -31,6 +31,8 @@ struct reach {
     bool noted;
 };
 
+static const char gone[] = "disconnected";
+
 struct reaches *reaches_new(struct store *store)
 {
     struct reaches *rs = mem_zalloc(sizeof *rs);
@@ -187,7 +189,21 @@ void reaches_agent_gone(struct reaches *rs, const char *agent)
     struct reacher *a = map_get(&rs->agents, agent);
 
     if (a)
-        end_all(a, "disconnected");
+        end_all(a, gone);
+}
+
+void reaches_agent_back(struct reaches *rs, const char *agent)
+{
+    struct reacher *a = map_get(&rs->agents, agent);
+
+    if (a == NULL)
+        return;
+    list_each(at, after, &a->list)
+    {
+        struct reach *r = list_entry(at, struct reach, link);
+        if (r->over == gone)
+            r->over = NULL;
+    }
 }
 
 /* One at a time: map_each() must not see a change. */

@@ -40,3 +40,5 @@ void reach_cancel(struct reach *r);
 /* The agent does not want the service any more. No effect if it did not use it. */
 void reaches_end(struct reaches *rs, const char *agent, const char *service);
 void reaches_agent_gone(struct reaches *rs, const char *agent);
+/* Connected again: what its pipes have carried on meanwhile has not ended. */
+void reaches_agent_back(struct reaches *rs, const char *agent);

@@ -166,12 +166,16 @@ static const struct route *route_of(const struct request *q)
 /* No route: is it the path or the method that is wrong? */
 static void refuse(struct request *q)
 {
-    char allow[64] = "";
+    char methods[64] = "", allow[sizeof methods + 16];
 
-    for (size_t i = 0; i < ROUTES; i++)
+    for (size_t i = 0; i < ROUTES; i++) {
+        size_t len = strlen(methods);
         if (strcmp(routes[i].path, http_path(q->exchange)) == 0)
-            text_message(allow, sizeof allow, "Allow: %s\r\n", routes[i].method);
-    if (allow[0] == '\0')
+            text_message(methods + len, sizeof methods - len, "%s%s", len > 0 ? ", " : "",
+                         routes[i].method);
+    }
+    text_message(allow, sizeof allow, "Allow: %s\r\n", methods);
+    if (methods[0] == '\0')
         request_fail(q, 404, "There is nothing here");
     else
         fail(q, 405, "This address does not take that method", allow);

@@ -641,6 +641,17 @@ def test_a_second_link_of_an_agent_replaces_the_first(hub):
     assert second.ask("list")["services"][0]["online"]
 
 
+def test_an_agent_has_one_link_without_hello(hub):
+    first = hub.agent("ungreeted", hello=False)
+    second = Link(hub, first.enrolled, hello=False)
+    assert first.ws.close_code() == 4001
+    assert second.ask("hello", protocol={"min": 1, "max": 1}, version="1", label="x", services=[])
+    third = Link(hub, first.enrolled, hello=False)
+    assert second.ask("list")  # until the third says hello
+    assert third.ask("hello", protocol={"min": 1, "max": 1}, version="1", label="x", services=[])
+    assert second.ws.close_code() == 4001
+
+
 def test_a_silent_link_is_dropped_after_ten_seconds_and_a_pinging_one_is_not(hub):
     silent, pinging = hub.agent("silent", "silent"), hub.agent("silent", "pinging")
     began = time.monotonic()

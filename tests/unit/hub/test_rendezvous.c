@@ -648,6 +648,20 @@ static void a_reach_ends_when_its_agent_has_gone_and_its_pipes_are_over(void **s
     assert_int_equal(rows[2].resumed, 1);
 }
 
+static void a_reach_goes_on_when_only_the_control_link_was_lost(void **state)
+{
+    (void)state;
+    agree(1, false);
+    join_bare();
+    rendezvous_link_gone(rv, &asker);
+    reaches_agent_gone(reaches, "ag_asker");
+    reaches_agent_back(reaches, "ag_asker");
+    end_pipe(0, 5, 6);
+    assert_int_equal(row_count, 1);
+    reaches_end(reaches, "ag_asker", "db");
+    assert_string_equal(rows[1].why, "unreached");
+}
+
 static void stopping_gives_up_what_waits(void **state)
 {
     (void)state;
@@ -685,6 +699,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_reach_ends_with_the_sum_of_its_pipes, begin, finish),
         cmocka_unit_test_setup_teardown(a_reach_ends_when_its_agent_has_gone_and_its_pipes_are_over,
                                         begin, finish),
+        cmocka_unit_test_setup_teardown(a_reach_goes_on_when_only_the_control_link_was_lost, begin,
+                                        finish),
         cmocka_unit_test_setup_teardown(stopping_gives_up_what_waits, begin, finish),
     };
     return cmocka_run_group_tests_name("rendezvous", tests, NULL, NULL);
