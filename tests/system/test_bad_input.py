@@ -1,4 +1,5 @@
 """Everything that goes wrong: a clear error, the right exit code, nothing lost."""
+import contextlib
 import json
 import os
 import socket
@@ -69,7 +70,7 @@ def test_a_revoked_key(fresh, hub):
         capture_output=True, text=True, check=True).stdout)
     ids = [k["id"] for k in listed["keys"] if key.startswith(k["prefix"])]
     assert len(ids) == 1
-    subprocess.run([BUILD / "connect-hub", "key", "revoke", ids[0], "--data", hub.data], check=True,
+    subprocess.run([BUILD / "connect-hub", "key", "revoke", ids[0], "--workspace", "acme", "--data", hub.data], check=True,
                    capture_output=True)
     code, _ = failure(fresh, "up", "--hub", hub.url, "--hub-fingerprint", hub.fingerprint, "--api-key", key)
     assert code == 3
@@ -183,10 +184,11 @@ def test_a_full_disk(hub, tmp_path):
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=True)
     try:
-        with open(folder / "filler", "wb") as f, pytest.raises(OSError):
+        filler = os.open(folder / "filler", os.O_WRONLY | os.O_CREAT)
+        with pytest.raises(OSError):
             while True:
-                f.write(b"x" * 4096)
-                f.flush()
+                os.write(filler, b"x" * 4096)
+        os.close(filler)
         agent = Agent(folder / "config", hub, "full", hub.key())
         done = agent.run("--json", "up", "--hub", hub.url, "--hub-fingerprint", hub.fingerprint, "--api-key",
                          agent.key)
@@ -280,7 +282,10 @@ def test_5000_clients_at_once(server, laptop):
     with serve(echo) as port:
         server.expose(f"127.0.0.1:{port}", "popular")
         local = laptop.reach("popular")
-        crowd = [socket.create_connection(("127.0.0.1", local), timeout=30) for _ in range(5000)]
+        crowd = []
+        for _ in range(5000):
+            with contextlib.suppress(ConnectionError):  # turned away while still connecting
+                crowd.append(socket.create_connection(("127.0.0.1", local), timeout=30))
         served = 0
         for s in crowd:
             try:
@@ -299,7 +304,10 @@ def test_descriptors_running_out(world):
     """A hub and agents with 64 descriptors: they refuse what is too much, live, and serve again."""
     hub = world.hub()
     subprocess.run(["prlimit", f"--pid={hub.process.pid}", "--nofile=64:64"], check=True)
-    crowd = [socket.create_connection(("127.0.0.1", hub.port), timeout=20) for _ in range(100)]
+    crowd = []
+    for _ in range(100):
+        with contextlib.suppress(OSError):
+            crowd.append(socket.create_connection(("127.0.0.1", hub.port), timeout=20))
     assert hub.process.poll() is None
     for s in crowd:
         s.close()
@@ -310,7 +318,10 @@ def test_descriptors_running_out(world):
         agent.expose(f"127.0.0.1:{port}", "scarce")
         local = other.reach("scarce")
         subprocess.run(["prlimit", f"--pid={agent.pid}", "--nofile=40:40"], check=True)
-        crowd = [socket.create_connection(("127.0.0.1", local), timeout=20) for _ in range(100)]
+        crowd = []
+        for _ in range(100):
+            with contextlib.suppress(OSError):
+                crowd.append(socket.create_connection(("127.0.0.1", local), timeout=20))
         for s in crowd:
             s.close()
 

@@ -1,5 +1,6 @@
 """The road of a byte through two agents and the hub, in every dress of the pipe."""
 import concurrent.futures
+import contextlib
 import hashlib
 import socket
 import subprocess
@@ -26,11 +27,25 @@ def echo_port(server, laptop):
 def exchange(port, data, host="127.0.0.1"):
     """Sends from one thread while receiving in this one; what comes back."""
     with connect(port, host) as s:
-        sender = threading.Thread(target=lambda: (s.sendall(data), s.shutdown(socket.SHUT_WR)))
+        def send():
+            with contextlib.suppress(OSError):  # a reset is seen where we read
+                s.sendall(data)
+                s.shutdown(socket.SHUT_WR)
+
+        sender = threading.Thread(target=send)
         sender.start()
-        back = receive_all(s)
-        sender.join()
-    return back
+        try:
+            return receive_all(s)
+        finally:
+            sender.join()
+
+
+def works(port, data):
+    """Whether an exchange goes through now; what is not ready yet may reset the client."""
+    try:
+        return exchange(port, data) == data
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, 65535, 65536, 262144, 262145, 5_000_000])
@@ -272,7 +287,7 @@ def test_exposed_and_reached_services_come_back_with_the_agent(server, world, hu
         assert not can_connect(local)
         reacher.up()
         until(lambda: can_connect(local), "the port is back")
-        until(lambda: exchange(local, b"2") == b"2", "the service is back")
+        until(lambda: works(local, b"2"), "the service is back")
 
 
 def test_the_hub_restarts_and_everything_comes_back(world):
@@ -286,4 +301,4 @@ def test_the_hub_restarts_and_everything_comes_back(world):
         hub.start()
         until(lambda: b.status()["state"] == "connected" and a.status()["state"] == "connected",
               "both agents are back")
-        until(lambda: exchange(local, b"2") == b"2", "new connections go through")
+        until(lambda: works(local, b"2"), "new connections go through")
