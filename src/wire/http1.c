@@ -162,14 +162,9 @@ static bool split_path(struct reader r, struct http1_head *out)
     return all_or_escaped(out->path, is_path) && all(out->query, is_query);
 }
 
-static bool is_path_start(uint8_t c)
+static bool is_before_path(uint8_t c)
 {
-    return c == '/' || c == '?';
-}
-
-static bool is_not_path_start(uint8_t c)
-{
-    return !is_path_start(c);
+    return c != '/' && c != '?';
 }
 
 /* scheme "://" authority path ["?" query] */
@@ -177,7 +172,7 @@ static bool split_absolute(struct reader r, struct http1_head *out)
 {
     out->scheme = take_until(&r, ':');
     bool slashes = reader_u16(&r) == ('/' << 8 | '/');
-    out->authority = reader_slice(&r, span(r, is_not_path_start));
+    out->authority = reader_slice(&r, span(r, is_before_path));
     return reader_ok(&r) && slashes && all(out->scheme, is_scheme) &&
            span(out->scheme, is_alpha) > 0 && out->authority.left > 0 &&
            !starts_with(out->authority, ':') && is_authority(out->authority, false) &&

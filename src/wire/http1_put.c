@@ -29,13 +29,11 @@ void http1_put_request(struct buf *b, struct reader method, struct reader target
 void http1_put_status(struct buf *b, unsigned status, const char *reason)
 {
     struct reader text = reader_of_text(reason ? reason : http1_reason(status));
-    uint8_t digits[4] = {(uint8_t)('0' + status / 100 % 10), (uint8_t)('0' + status / 10 % 10),
-                         (uint8_t)('0' + status % 10), ' '};
+    char start[16];
 
-    if (status >= 100 && status <= 999 && all(text, is_text))
-        buf_put_text(b, "HTTP/1.1 ");
-    put_line(b, status >= 100 && status <= 999 && all(text, is_text),
-             reader_of(digits, sizeof digits), "", text, "\r\n");
+    text_message(start, sizeof start, "HTTP/1.1 %u", status);
+    put_line(b, status >= 100 && status <= 999 && all(text, is_text), reader_of_text(start), " ",
+             text, "\r\n");
 }
 
 void http1_put_field(struct buf *b, struct reader name, struct reader value)

@@ -100,6 +100,7 @@ static void targets_come_apart_by_their_form(void **state)
         {"GET http://a.example", HTTP1_ABSOLUTE, "a.example", "", NULL},
         {"GET http://a.example?q", HTTP1_ABSOLUTE, "a.example", "", "q"},
         {"GET https://[2001:db8::1]:80/p?q", HTTP1_ABSOLUTE, "[2001:db8::1]:80", "/p", "q"},
+        {"GET a+b-1.c://h", HTTP1_ABSOLUTE, "h", "", NULL},
         {"CONNECT db.example:5432", HTTP1_AUTHORITY, "db.example:5432", "", NULL},
         {"CONNECT [::1]:1", HTTP1_AUTHORITY, "[::1]:1", "", NULL},
     };
@@ -156,6 +157,8 @@ static void a_request_that_could_be_read_in_two_ways_is_refused(void **state)
         {"Host with two ports", TEXT("GET / HTTP/1.1\r\nHost: a:1:2\r\n\r\n")},
         {"Host with an open bracket", TEXT("GET / HTTP/1.1\r\nHost: [::1\r\n\r\n")},
         {"Host with text behind a bracket", TEXT("GET / HTTP/1.1\r\nHost: [::1]a\r\n\r\n")},
+        {"Host of brackets", TEXT("GET / HTTP/1.1\r\nHost: []\r\n\r\n")},
+        {"Host with too short an address", TEXT("GET / HTTP/1.1\r\nHost: [:]\r\n\r\n")},
         {"Host with a zone", TEXT("GET / HTTP/1.1\r\nHost: [fe80::1%25eth0]\r\n\r\n")},
         {"Host with half an escape", TEXT("GET / HTTP/1.1\r\nHost: a%2\r\n\r\n")},
         {"Host that is a list of quotes", TEXT("GET / HTTP/1.1\r\nHost: \"a\"\r\n\r\n")},
@@ -185,6 +188,7 @@ static void a_request_that_could_be_read_in_two_ways_is_refused(void **state)
         {"absolute with a user", TEXT("GET http://u:p@a/ HTTP/1.1\r\nHost: a\r\n\r\n")},
         {"absolute with one slash", TEXT("GET http:/a HTTP/1.1\r\nHost: a\r\n\r\n")},
         {"absolute without a scheme", TEXT("GET ://a/ HTTP/1.1\r\nHost: a\r\n\r\n")},
+        {"scheme with another character", TEXT("GET a_b://a/ HTTP/1.1\r\nHost: a\r\n\r\n")},
         {"scheme that starts with a digit", TEXT("GET 1a://a/ HTTP/1.1\r\nHost: a\r\n\r\n")},
         {"CONNECT with a path", TEXT("CONNECT /a HTTP/1.1\r\nHost: a\r\n\r\n")},
         {"CONNECT without a port", TEXT("CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n")},
@@ -214,6 +218,9 @@ static void what_a_request_may_leave_out_is_taken(void **state)
     } cases[] = {
         {"no Host in 1.0", TEXT("GET / HTTP/1.0\r\n\r\n")},
         {"an empty Host", TEXT("GET / HTTP/1.1\r\nHost:\r\n\r\n")},
+        {"the highest port", TEXT("GET / HTTP/1.1\r\nHost: a:65535\r\n\r\n")},
+        {"the shortest address", TEXT("GET / HTTP/1.1\r\nHost: [::]\r\n\r\n")},
+        {"an escape in a name", TEXT("GET / HTTP/1.1\r\nHost: a%C3%A4\r\n\r\n")},
         {"an empty port", TEXT("GET / HTTP/1.1\r\nHost: a:\r\n\r\n")},
         {"an empty line in front", TEXT("\r\nGET / HTTP/1.0\r\n\r\n")},
         {"some empty lines in front", TEXT("\r\n\r\n\r\nGET / HTTP/1.0\r\n\r\n")},
@@ -339,6 +346,7 @@ static void a_response_gives_its_parts(void **state)
                 assert_int_equal(h.minor, cases[i].minor);
                 assert_int_equal(h.status, cases[i].status);
                 assert_slice(h.reason, cases[i].reason);
+                assert_false(reader_ok(&h.query));
             }
             free(bytes);
         }
@@ -454,9 +462,10 @@ static void what_is_encoded_decodes(void **state)
     http1_put_status(&b, 404, NULL);
     http1_put_end(&b);
     http1_put_status(&b, 299, "Fine, thanks");
-    http1_put_status(&b, 777, NULL);
+    http1_put_status(&b, 100, NULL);
+    http1_put_status(&b, 999, NULL);
     assert_slice(buf_view(&b), "HTTP/1.1 404 Not Found\r\n\r\nHTTP/1.1 299 Fine, thanks\r\n"
-                               "HTTP/1.1 777 \r\n");
+                               "HTTP/1.1 100 Continue\r\nHTTP/1.1 999 \r\n");
     buf_done(&b);
 }
 

@@ -103,6 +103,8 @@ static void a_response_says_it_with_the_method_and_the_status(void **state)
         {"GET", "304", "Content-Length: 3\r\n", HTTP1_NONE},
         {"GET", "205", "", HTTP1_UNTIL_CLOSE},
         {"CONNECT", "200", "Content-Length: 3\r\n", HTTP1_NONE},
+        {"CONNECT", "299", "Content-Length: 3\r\n", HTTP1_NONE},
+        {"CONNECT", "300", "Content-Length: 3\r\n", HTTP1_LENGTH},
         {"CONNECT", "403", "Content-Length: 3\r\n", HTTP1_LENGTH},
     };
 
@@ -146,7 +148,7 @@ static enum rc feed(struct http1_body *body, const char *text, size_t len, const
 }
 
 static const char chunked[] = "5\r\nhello\r\n"
-                              "6;a; b = c ;d=\"e;\\\"\t\\\\f\" ; g\r\n world\r\n"
+                              "6;a ;b = c ; d=\"e;\\\"\t\\\\f\" ; g\r\n world\r\n"
                               "0000;z\r\nX-Sum: 1\r\nY:\r\n\r\nNEXT";
 
 static void a_chunked_body_comes_out_whole_wherever_it_is_cut(void **state)
@@ -194,7 +196,10 @@ static void a_broken_chunked_body_is_refused_wherever_it_is_cut(void **state)
         {TEXT("5;\r\nhello\r\n")},
         {TEXT("5;=b\r\nhello\r\n")},
         {TEXT("5;a=\r\nhello\r\n")},
-        {TEXT("5;a b\r\nhello\r\n")},
+        {TEXT("5;a bc\r\nhello\r\n")},
+        {TEXT("5;a=(\r\nhello\r\n")},
+        {TEXT("5;a=\"\x01\r\nhello\r\n0\r\n\r\n")},
+        {TEXT("5;a=\"\\\x01\r\nhello\r\n0\r\n\r\n")},
         {TEXT("5;a=b c\r\nhello\r\n")},
         {TEXT("5;a=\"b\r\nhello\r\n")},
         {TEXT("5;a=\"b\"c\r\nhello\r\n")},
@@ -211,6 +216,9 @@ static void a_broken_chunked_body_is_refused_wherever_it_is_cut(void **state)
         {TEXT("0\r\nX: \x01\r\n\r\n")},
         {TEXT("0\r\nX\r\n\r\n")},
         {TEXT("0\r\n: y\r\n\r\n")},
+        {TEXT("0\r\n(\r\n\r\n")},
+        {TEXT("0\r\nX(\r\n\r\n")},
+        {TEXT("0\r\nX: y\rZ\r\n\r\n")},
         {TEXT("0\r\n\rX")},
         {TEXT("0\n\n")},
     };
@@ -276,6 +284,17 @@ static void what_stands_around_chunks_is_bounded(void **state)
         if (rc != cases[i].want)
             fail_msg("case %zu: %s", i, rc_text(rc));
     }
+}
+
+static void the_largest_chunk_is_taken(void **state)
+{
+    (void)state;
+    struct http1_body body = {.framing = HTTP1_CHUNKED};
+    struct reader in = reader_of(TEXT("7fffffffffffffff\r\nabc")), data;
+
+    assert_int_equal(http1_body_decode(&body, &in, &data), RC_OK);
+    assert_true(reader_is(data, "abc"));
+    assert_int_equal(body.left, INT64_MAX - 3);
 }
 
 static void a_body_of_known_length_takes_no_byte_more(void **state)
@@ -352,6 +371,7 @@ int main(void)
         cmocka_unit_test(a_chunked_body_comes_out_whole_wherever_it_is_cut),
         cmocka_unit_test(a_broken_chunked_body_is_refused_wherever_it_is_cut),
         cmocka_unit_test(what_stands_around_chunks_is_bounded),
+        cmocka_unit_test(the_largest_chunk_is_taken),
         cmocka_unit_test(a_body_of_known_length_takes_no_byte_more),
         cmocka_unit_test(a_stream_that_ends_early_is_told),
         cmocka_unit_test(chunks_that_are_encoded_decode),
