@@ -553,6 +553,13 @@ static void on_check(void *owner, const char *service, struct check_reply *reply
     exposes_check(a->parts.exposes, service, reply);
 }
 
+static void on_peer_proved(void *owner, const struct pipe_offer *offer)
+{
+    struct agent *a = owner;
+
+    exposes_proved(a->parts.exposes, offer);
+}
+
 static void make_parts(struct agent *a)
 {
     struct parts *p = &a->parts;
@@ -561,6 +568,7 @@ static void make_parts(struct agent *a)
                                     .hold_ms = p->settings.hold_ms,
                                     .find_target = find_target,
                                     .on_check = on_check,
+                                    .on_peer_proved = on_peer_proved,
                                     .owner = a};
 
     p->loop = tunnels.loop = loop_new();

@@ -16,6 +16,8 @@ struct exposes {
     struct parts *parts;
     struct list services, underway;
     struct timer retry;
+    struct pins_peer announced[EXPOSES_ANNOUNCED]; /* the last ones that the hub has named */
+    size_t next_announced;
 };
 
 /* One service of ours. */
@@ -495,6 +497,7 @@ void exposes_dial(struct exposes *x, uint64_t id, const json_t *dial)
     switch (pins_judge(x->parts->pins, &peer, NULL, &why)) {
     case PINS_NEW:
     case PINS_KNOWN:
+        x->announced[x->next_announced++ % EXPOSES_ANNOUNCED] = peer;
         uplink_agree(x->parts->uplink, id);
         tunnels_accept(x->parts->tunnels, &offer);
         return;
@@ -504,6 +507,18 @@ void exposes_dial(struct exposes *x, uint64_t id, const json_t *dial)
         refuse_key(x, id, &peer, &why);
         return;
     }
+}
+
+void exposes_proved(struct exposes *x, const struct pipe_offer *offer)
+{
+    struct pins_peer peer = {0};
+
+    memcpy(peer.agent_id, offer->peer_id, sizeof peer.agent_id);
+    memcpy(peer.key, offer->peer_key, sizeof peer.key);
+    for (size_t i = 0; i < EXPOSES_ANNOUNCED; i++)
+        if (strcmp(x->announced[i].agent_id, peer.agent_id) == 0)
+            memcpy(peer.label, x->announced[i].label, sizeof peer.label);
+    pins_remember(x->parts->pins, &peer, NULL);
 }
 
 /* --- status ----------------------------------------------------------------------------------------------------- */

@@ -16,7 +16,10 @@ struct parts;
 struct exposes;
 struct exposing;
 
-enum { EXPOSES_RETRY_MS = 30 * 1000 /* a name that another agent had is asked for again */ };
+enum {
+    EXPOSES_RETRY_MS = 30 * 1000, /* a name that another agent had is asked for again */
+    EXPOSES_ANNOUNCED = 16,       /* labels of agents that are on their way */
+};
 
 /* With what the state remembers. */
 struct exposes *exposes_new(struct parts *p);
@@ -46,6 +49,8 @@ const struct address *exposes_target(struct exposes *x, const char *name);
 void exposes_check(struct exposes *x, const char *name, struct check_reply *reply);
 /* The hub asks us to dial. */
 void exposes_dial(struct exposes *x, uint64_t id, const json_t *dial);
+/* The agent that a dial was for has proved its key: it is pinned from here on, not before. */
+void exposes_proved(struct exposes *x, const struct pipe_offer *offer);
 
 /* The array "services" of hello, and what the hub said to it. */
 json_t *exposes_hello(const struct exposes *x);

@@ -260,8 +260,7 @@ static enum rc open_port(struct reach *r)
         return rc;
     }
     r->port = port;
-    if (r->tunnel && r->state == REACH_UP)
-        forward_set_tunnel(r->forward, r->tunnel);
+    forward_set_tunnel(r->forward, r->tunnel);
     return RC_OK;
 }
 
@@ -404,7 +403,8 @@ static void retry_with_backoff(struct reach *r)
     uint32_t random;
 
     platform_random(&random, sizeof random);
-    retry_later(r, backoff_ms(++r->failed, random));
+    uint64_t wait_ms = backoff_ms(++r->failed, random);
+    retry_later(r, wait_ms < REACHES_RETRY_MAX_MS ? wait_ms : REACHES_RETRY_MAX_MS);
 }
 
 static const char *label_of(const struct reach *r)
@@ -441,14 +441,17 @@ static void explain_failure(struct reach *r, enum tunnel_failure why, const char
     }
 }
 
-/* There is no pipe to be had: r->why. `refused`: and trying again soon is of no use. */
+/*
+ * There is no pipe to be had: r->why. `refused`: and trying again soon is of no use. A tunnel that has been
+ * up is worth waiting for; one that never was is given up, so that clients who wait for it are told.
+ */
 static void no_pipe(struct reach *r, bool refused)
 {
     fail_waiters(r, &r->why);
     if (r->state != REACH_RECONNECTING)
         set_state(r, refused ? REACH_REFUSED : REACH_WAITING);
     if (r->tunnel)
-        tunnel_no_pipe(r->tunnel, refused && !r->was_up, r->why.message);
+        tunnel_no_pipe(r->tunnel, !r->was_up, r->why.message);
 }
 
 static void refuse_own(struct reach *r, const char *target)
@@ -551,8 +554,6 @@ static void on_up(struct reach *r)
     set_state(r, REACH_UP);
     if (r->wants_port && r->forward == NULL)
         explain_port(r, RC_EXISTS, r->port); /* the retry goes on */
-    if (r->forward)
-        forward_set_tunnel(r->forward, r->tunnel);
     serve_waiters(r);
 }
 
@@ -623,6 +624,8 @@ static void open_tunnel(void *owner)
     timer_stop(&r->retry);
     set_state(r, REACH_CONNECTING);
     r->tunnel = tunnel_open(r->all->parts->tunnels, r->name, r->mode, &tunnel_events, r);
+    if (r->forward) /* clients wait while it connects */
+        forward_set_tunnel(r->forward, r->tunnel);
 }
 
 /* --- beginning ------------------------------------------------------------------------------------------------------ */

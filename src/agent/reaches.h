@@ -22,6 +22,7 @@ enum {
     REACHES_MAX = STATE_SERVICES_MAX,
     REACHES_COMMAND_MS = 45 * 1000,     /* until a command is told that it takes too long */
     REACHES_ATTEMPTS = 3,               /* failed ones that a command waits through */
+    REACHES_RETRY_MAX_MS = 10 * 1000,   /* between two tunnels to a service that is away */
     REACHES_REFUSED_MS = 60 * 1000,     /* until a refused peer is tried again */
     REACHES_PORT_MS = 5 * 1000,         /* until a port that was in use is tried again */
     REACHES_IDLE_MS = 60 * 1000,        /* how long a tunnel for --stdio outlives its last stream */

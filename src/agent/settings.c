@@ -215,11 +215,13 @@ static void set_hash(json_t *document, const char *name, const struct token_hash
 enum rc settings_save(struct settings *s, struct failure *why)
 {
     char path[PATH_MAX];
-    json_t *d = s->document;
+    json_t *before = json_deep_copy(s->document), *d = s->document;
 
     enum rc rc = settings_path(s->folder, "config.json", path, why);
-    if (rc != RC_OK)
+    if (rc != RC_OK) {
+        json_decref(before);
         return rc;
+    }
     (void)json_object_set_new(d, "v", json_integer(JSON_FILE_VERSION));
     set_text(d, "hub", s->hub);
     set_text(d, "hub_fingerprint", s->hub_fingerprint);
@@ -234,7 +236,12 @@ enum rc settings_save(struct settings *s, struct failure *why)
         struct token_hash hash = token_hash(&s->token);
         set_hash(d, "token_sha256", &hash);
     }
-    return json_file_save(path, d, why);
+    /* What stands there already need not be written: starting must not depend on room on the disk. */
+    if (!json_equal(before, d))
+        rc = json_file_save(path, d, why);
+    s->document = rc == RC_OK ? d : before;
+    json_decref(rc == RC_OK ? before : d);
+    return rc;
 }
 
 static enum rc write_token(const char *path, const struct token *t)

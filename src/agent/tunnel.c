@@ -655,6 +655,8 @@ static void on_incoming_hello(void *owner, struct carrier *c, const struct frame
         refuse(in, why);
         return;
     }
+    if (in->all->setup.on_peer_proved)
+        in->all->setup.on_peer_proved(in->all->setup.owner, carrier_offer(c));
     if (take_over(t, hello) != RC_OK) {
         refuse(in, CLOSE_OFFSET_LOST);
         end(t, CLOSE_NONE, TUNNEL_PROTOCOL, close_reason_text(CLOSE_OFFSET_LOST));

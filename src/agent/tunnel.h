@@ -42,6 +42,8 @@ struct tunnels_setup {
     const struct address *(*find_target)(void *owner, const char *service);
     /* (exposing side) STREAM_CHECK: examine the target and answer, now or later, by check_reply_send(). */
     void (*on_check)(void *owner, const char *service, struct check_reply *reply);
+    /* (exposing side) The peer of a pipe that the hub announced has proved its key. NULL: not interested. */
+    void (*on_peer_proved)(void *owner, const struct pipe_offer *offer);
     void *owner;
 };
 
