@@ -2,7 +2,10 @@
 
 #include <assert.h>
 
-enum { GRANT_PARTS = 4 }; /* a grant is told when it is at least this part of the window */
+enum {
+    GRANT_PARTS = 4,     /* a grant is told when it is at least this part of the window */
+    ROUND_MIN_MS = 50,   /* a window used up sooner is too small, however short the round trip */
+};
 
 void credit_out_init(struct credit_out *c, uint64_t first)
 {
@@ -34,7 +37,8 @@ static void adapt(struct credit_in *c, uint64_t window_max, uint64_t now_ms, uin
 {
     if (c->consumed - c->round_consumed < c->window)
         return;
-    bool held_back = rtt_ms > 0 && now_ms - c->round_ms <= 2 * rtt_ms;
+    uint64_t round_ms = 2 * rtt_ms > ROUND_MIN_MS ? 2 * rtt_ms : ROUND_MIN_MS;
+    bool held_back = rtt_ms > 0 && now_ms - c->round_ms <= round_ms;
     if (c->window > window_max)
         c->window = window_max;
     else if (held_back)

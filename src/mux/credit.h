@@ -9,7 +9,7 @@
  * credit_out is ours to spend: the peer raises `limit`. credit_in is what we grant:
  * always up to one window ahead of what the reader has taken. The window doubles
  * while the reader takes a whole one within two round trips, for then the window is what
- * holds the sender back.
+ * holds the sender back; and within 50 ms, for then telling of it costs more than it holds.
  */
 struct credit_out {
     uint64_t sent, limit;

@@ -155,9 +155,11 @@ static size_t wait_for_room(struct stream *st, bool interrupted)
     struct list *waiting = &st->session->waiting;
 
     st->wants_room = true;
-    if (credit_out_left(&st->out) == 0 || !list_is_empty(&st->waiting))
+    if (!list_is_empty(&st->waiting))
         return 0;
     st->interrupted = interrupted;
+    if (credit_out_left(&st->out) == 0)
+        return 0; /* CREDIT puts it on the list */
     list_append(interrupted ? waiting->next : waiting, &st->waiting);
     return 0;
 }

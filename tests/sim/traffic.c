@@ -56,7 +56,8 @@ static void send_some(struct leg *l)
 {
     uint64_t left = l->to_send - l->rec->sent[l->side];
     size_t most = l->t->calm ? SIZE_MAX : 1 + chance_up_to(l->t->chance, l->piece - 1);
-    size_t room = l->waits ? 0 : stream_room(l->st);
+    bool asks = !l->waits || (!l->t->calm && chance_one_in(l->t->chance, 4)); /* too early */
+    size_t room = asks ? stream_room(l->st) : 0;
     size_t len = left < most ? (size_t)left : most;
 
     l->waits = room == 0;

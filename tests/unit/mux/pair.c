@@ -107,6 +107,7 @@ static void on_room(void *owner)
     struct tap *t = owner;
 
     t->rooms++;
+    assert_true(stream_room(t->st) > 0);
     tap_send(t);
     run_hook(t, TAP_ROOM);
 }

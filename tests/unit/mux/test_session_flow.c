@@ -104,6 +104,35 @@ static void a_newcomer_waits_its_turn_and_gets_it(void **state)
     pair_free(p);
 }
 
+/* Owners may ask for room at any time; whoever is told that there is some finds some (pair.c
+ * asserts it). */
+static void room_that_is_offered_is_there_also_for_those_who_ask_early(void **state)
+{
+    struct pair *p = pair_attached();
+    uint32_t random = 1;
+
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        struct tap *b = pair_open(p);
+        b->to_send = 1000 * MIB;
+        b->piece = 32 * 1024; /* credit and turns end together */
+    }
+    pair_pump(p);
+    for (int i = 0; i < 8; i++)
+        p->a.taps[i].lazy = true;
+    for (int i = 0; i < 20 * 1000; i++) {
+        random = random * 1664525 + 1013904223;
+        struct tap *b = &p->b.taps[random >> 29], *a = tap_peer(b);
+        pair_move(&p->b, &p->a, 1 + (random >> 17));
+        pair_move(&p->a, &p->b, 0);
+        if (random >> 8 & 1)
+            tap_send(b);
+        if ((random >> 9 & 7) == 0)
+            tap_consume(a, a->unconsumed);
+    }
+    pair_free(p);
+}
+
 static void what_is_framed_ahead_of_the_pipe_is_bounded(void **state)
 {
     struct pair *p = pair_attached();
@@ -523,6 +552,7 @@ int main(void)
         cmocka_unit_test(a_stalled_reader_slows_nobody_else),
         cmocka_unit_test(streams_that_wait_get_equal_shares),
         cmocka_unit_test(a_newcomer_waits_its_turn_and_gets_it),
+        cmocka_unit_test(room_that_is_offered_is_there_also_for_those_who_ask_early),
         cmocka_unit_test(what_is_framed_ahead_of_the_pipe_is_bounded),
         cmocka_unit_test(one_stream_fills_a_long_fat_path),
         cmocka_unit_test(a_slow_path_keeps_its_windows_small),
