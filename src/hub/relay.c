@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -28,6 +29,14 @@ enum {
     PIPES_LARGE = 16,         /* per thread: all users' pipes together are limited, too */
     PIPES_KEPT = 32,          /* idle ones per thread */
     STARVED_RETRY_MS = 100,
+    /*
+     * A flow in bulk is woken for BULK_BYTES at once, not for every segment: waking and sleeping
+     * is most of what a splicing thread costs. A tick looks after what is less, and ends the
+     * bulk of a flow that has had nothing to move for a while.
+     */
+    BULK_BYTES = 256 * 1024,
+    BULK_TICK_MS = 1,
+    BULK_IDLE_TICKS = 8,
 };
 
 /* A kernel pipe, lent to a direction while bytes are in flight. */
@@ -42,11 +51,15 @@ struct flow {
     struct list link; /* in the worker's ready or starved list */
     struct conduit *conduit;
     uint64_t bytes; /* passed on */
+    uint64_t ticked; /* of them, at the last tick */
     uint32_t held;  /* in the conduit */
     int from;
     uint8_t index; /* in its pair */
     bool ended;    /* nothing more comes from `from` */
     bool over;     /* and that has been passed on */
+    bool bulk;     /* in the worker's list `bulk` */
+    uint8_t idle_ticks;
+    struct list bulk_link;
 };
 
 struct pair {
@@ -68,6 +81,8 @@ struct worker {
 
     struct list pairs, dead;
     struct list ready, starved; /* flows */
+    struct list bulk;           /* flows */
+    uint64_t tick_ms;           /* of the last tick */
     struct conduit *idle;
     unsigned idle_count, large_count;
 };
@@ -242,6 +257,7 @@ static void pair_end(struct worker *w, struct pair *p, enum rc why)
     for (int i = 0; i < 2; i++) {
         struct flow *f = &p->flow[i];
         list_remove(&f->link);
+        list_remove(&f->bulk_link);
         give_back(w, f);
         if (why == RC_SYSTEM) /* an abort is passed on as one */
             (void)setsockopt(f->from, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
@@ -251,6 +267,53 @@ static void pair_end(struct worker *w, struct pair *p, enum rc why)
     list_append(&w->dead, &p->link);
 }
 
+/* How many bytes must wait in the socket before it wakes us. */
+static void wake_at(struct flow *f, int bytes)
+{
+    (void)setsockopt(f->from, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
+}
+
+static void bulk_begin(struct worker *w, struct flow *f)
+{
+    if (f->bulk)
+        return;
+    if (list_is_empty(&w->bulk))
+        w->tick_ms = clock_ms();
+    f->bulk = true;
+    f->idle_ticks = 0;
+    f->ticked = f->bytes;
+    list_append(&w->bulk, &f->bulk_link);
+    wake_at(f, BULK_BYTES);
+}
+
+static void bulk_end(struct flow *f)
+{
+    if (!f->bulk)
+        return;
+    f->bulk = false;
+    list_remove(&f->bulk_link);
+    wake_at(f, 1);
+}
+
+static void bulk_tick(struct worker *w)
+{
+    uint64_t now = list_is_empty(&w->bulk) ? 0 : clock_ms();
+
+    if (now < w->tick_ms + BULK_TICK_MS)
+        return;
+    w->tick_ms = now;
+    list_each(at, after, &w->bulk)
+    {
+        struct flow *f = list_entry(at, struct flow, bulk_link);
+        f->idle_ticks = f->bytes == f->ticked ? f->idle_ticks + 1 : 0;
+        f->ticked = f->bytes;
+        if (f->idle_ticks >= BULK_IDLE_TICKS)
+            bulk_end(f);
+        if (f->held == 0 && !f->over)
+            make_ready(w, f); /* what is less than BULK_BYTES */
+    }
+}
+
 static void flow_over(struct worker *w, struct flow *f)
 {
     struct pair *p = pair_of(f);
@@ -258,6 +321,7 @@ static void flow_over(struct worker *w, struct flow *f)
     if (f->over)
         return;
     f->over = true;
+    bulk_end(f);
     if (other(f)->over)
         pair_end(w, p, RC_EOF);
     else
@@ -266,8 +330,12 @@ static void flow_over(struct worker *w, struct flow *f)
 
 static void flow_run(struct worker *w, struct flow *f)
 {
+    uint64_t before = f->bytes;
+
     list_remove(&f->link);
     enum rc rc = flow_turn(w, f);
+    if (rc == RC_AGAIN && f->bytes - before >= BULK_BYTES / 2)
+        bulk_begin(w, f);
     if (rc == RC_OK)
         list_append(&w->ready, &f->link);
     else if (rc == RC_LIMIT)
@@ -376,6 +444,8 @@ static int wait_ms(const struct worker *w)
 {
     if (!list_is_empty(&w->ready))
         return 0;
+    if (!list_is_empty(&w->bulk))
+        return BULK_TICK_MS;
     return list_is_empty(&w->starved) ? -1 : STARVED_RETRY_MS;
 }
 
@@ -400,6 +470,7 @@ static void *worker_run(void *arg)
         int n = epoll_wait(w->epoll, events, EVENTS_AT_ONCE, wait_ms(w));
         if (n == 0)
             move_all(&w->starved, &w->ready);
+        bulk_tick(w);
         for (int i = 0; i < n; i++) {
             if (events[i].data.ptr)
                 on_socket(w, events[i].data.ptr, events[i].events);
@@ -465,6 +536,7 @@ static enum rc worker_start(struct relay *r, struct worker *w)
     list_init(&w->dead);
     list_init(&w->ready);
     list_init(&w->starved);
+    list_init(&w->bulk);
     w->epoll = epoll_create1(EPOLL_CLOEXEC);
     w->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (w->epoll < 0 || w->event < 0 || epoll_ctl(w->epoll, EPOLL_CTL_ADD, w->event, &want) != 0 ||
@@ -530,6 +602,7 @@ static void flow_init(struct flow *f, uint8_t index, int from)
 {
     *f = (struct flow){.from = from, .index = index};
     list_init(&f->link);
+    list_init(&f->bulk_link);
 }
 
 void relay_join(struct relay *r, void *tag, int a, int b)

@@ -29,10 +29,16 @@ struct conn {
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 
-/* Waits for exactly what is of use now. */
-static void watch(struct conn *c)
+static int wanted(const struct conn *c)
 {
-    int want = (c->reading && !c->eof ? UV_READABLE : 0) | (c->queue.len > 0 || c->full ? UV_WRITABLE : 0);
+    return (c->reading && !c->eof ? UV_READABLE : 0) |
+           (c->queue.len > 0 || c->full ? UV_WRITABLE : 0);
+}
+
+/* Waits for exactly what is of use now. */
+static void watch_exactly(struct conn *c)
+{
+    int want = wanted(c);
 
     if (want == c->watched || c->closing)
         return;
@@ -42,6 +48,16 @@ static void watch(struct conn *c)
         log_warn("conn.poll", log_str("why", uv_strerror(status)));
         conn_close(c, RC_SYSTEM);
     }
+}
+
+/*
+ * Waits for at least what is of use. What is not wanted any more stays watched until it happens
+ * (on_poll): bulk pauses and resumes all the time, and every change costs system calls.
+ */
+static void watch(struct conn *c)
+{
+    if ((wanted(c) & ~c->watched) != 0)
+        watch_exactly(c);
 }
 
 static void on_gone(uv_handle_t *handle)
@@ -228,7 +244,9 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     }
     if (events & UV_WRITABLE)
         on_writable(c);
-    if (c->closing || !(events & UV_READABLE) || !c->reading)
+    if ((events & ~wanted(c)) != 0)
+        watch_exactly(c);
+    if (c->closing || !(events & UV_READABLE) || !c->reading || c->eof)
         return;
     if (c->finishing)
         drain_and_forget(c);
@@ -307,7 +325,7 @@ enum rc conn_read(struct conn *c, void *out, size_t size, size_t *got)
     if (n < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK ? RC_AGAIN : RC_SYSTEM;
     c->eof = true;
-    watch(c);
+    watch_exactly(c);
     return RC_EOF;
 }
 
