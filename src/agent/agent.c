@@ -24,9 +24,9 @@
 #include "crypto/outer_tls.h"
 
 /*
- * Start: folder (lock, files) -> hub (which, how trusted) -> enrolment if there is no login -> control link ->
- * restore what was exposed and reached -> report. Any failure up to here ends the process, told in
- * the report. From then on it stays, whatever happens to the hub.
+ * Start: folder (lock, files) -> hub (which, how trusted) -> enrolment if there is no login ->
+ * control link -> restore what was exposed and reached -> report. Any failure up to here ends the
+ * process, told in the report. From then on it stays, whatever happens to the hub.
  */
 enum { AGENT_DRAIN_MS = 5 * 1000 /* at the end: for what is queued to go */ };
 
@@ -48,7 +48,7 @@ struct agent {
 
 static void begin_stop(struct agent *a, int code);
 
-/* --- the report -------------------------------------------------------------------------------------- */
+/* --- the report ------------------------------------------------------------------------------ */
 
 static void report(struct agent *a, json_t *object)
 {
@@ -74,7 +74,8 @@ static void forget_api_key(struct agent *a)
 /* a->why ends it, before it has begun. */
 static void report_failure(struct agent *a)
 {
-    json_t *error = json_pack("{s:s, s:o}", "code", a->why.code, "message", json_text(a->why.message));
+    json_t *error =
+        json_pack("{s:s, s:o}", "code", a->why.code, "message", json_text(a->why.message));
 
     if (a->why.hint[0] != '\0')
         (void)json_object_set_new(error, "hint", json_text(a->why.hint));
@@ -98,7 +99,7 @@ static void report_success(struct agent *a)
     report(a, status);
 }
 
-/* --- the folder ---------------------------------------------------------------------------------------- */
+/* --- the folder ------------------------------------------------------------------------------ */
 
 static enum rc explain_identity(struct agent *a, enum rc rc, const char *path)
 {
@@ -129,8 +130,8 @@ static enum rc load_identity(struct agent *a)
     if (rc != RC_ABSENT)
         return explain_identity(a, rc, path);
     if (a->parts.settings.agent_id[0] != '\0' && a->o->api_key == NULL) {
-        failure_set(&a->why, "not_logged_in", "%s is missing: without it this agent cannot prove who it is",
-                    path);
+        failure_set(&a->why, "not_logged_in",
+                    "%s is missing: without it this agent cannot prove who it is", path);
         failure_hint(&a->why, "put it back, or log in as a new agent: connect up --api-key KEY");
         return RC_ABSENT;
     }
@@ -164,7 +165,7 @@ static enum rc load_folder(struct agent *a)
     return rc;
 }
 
-/* --- which hub, and as whom -------------------------------------------------------------------------------- */
+/* --- which hub, and as whom ------------------------------------------------------------------ */
 
 static enum rc refuse(struct agent *a, const char *code, const char *message, const char *hint)
 {
@@ -185,8 +186,8 @@ static bool is_other_key(const struct agent *a)
 }
 
 /*
- * A login is used as long as it fits what was asked for. Another hub or another API key than the one it came from makes a new agent
- * with the same identity key.
+ * A login is used as long as it fits what was asked for. Another hub or another API key than the
+ * one it came from makes a new agent with the same identity key.
  */
 static enum rc choose_login(struct agent *a)
 {
@@ -197,7 +198,8 @@ static enum rc choose_login(struct agent *a)
     bool other_hub = hub && s->hub[0] != '\0' && !settings_is_same_hub(hub, s->hub);
 
     if (a->o->api_key && !token_has_shape(TOKEN_API_KEY, reader_of_text(a->o->api_key)))
-        return refuse(a, "usage", "that is not an API key: it begins with pc_ and has 32 characters behind it",
+        return refuse(a, "usage",
+                      "that is not an API key: it begins with pc_ and has 32 characters behind it",
                       "connect-hub key create --workspace NAME prints one");
     if (hub == NULL && s->hub[0] == '\0')
         return refuse(a, "not_logged_in", "this machine is not logged in to a hub", hint);
@@ -206,7 +208,8 @@ static enum rc choose_login(struct agent *a)
         return RC_OK;
     if (!other_hub)
         return refuse(a, "not_logged_in", "this machine is not logged in to its hub", hint);
-    failure_set(&a->why, "not_logged_in", "this agent belongs to the hub %s, not to %s", s->hub, hub);
+    failure_set(&a->why, "not_logged_in", "this agent belongs to the hub %s, not to %s", s->hub,
+                hub);
     failure_hint(&a->why, "log in there with --api-key KEY, or name another folder with --config");
     return RC_INPUT;
 }
@@ -231,7 +234,8 @@ static enum rc check_plain(struct agent *a, const char *url)
         return refuse(a, "denied", "a hub without TLS is accepted on this machine only",
                       "use https://, or set CONNECT_ALLOW_INSECURE=true if the way to it is safe");
     text_message(a->warning, sizeof a->warning,
-                 "%s is not encrypted: whoever sees the traffic can take over this agent's login", url);
+                 "%s is not encrypted: whoever sees the traffic can take over this agent's login",
+                 url);
     log_warn("agent.plain_hub", log_str("hub", url), log_str("warning", a->warning));
     return RC_OK;
 }
@@ -242,8 +246,10 @@ static enum rc choose_hub(struct agent *a)
     const char *url = a->o->hub_url ? a->o->hub_url : s->hub;
     bool other_hub = s->hub[0] == '\0' || !settings_is_same_hub(url, s->hub);
 
-    if (address_parse_url(url, &a->parts.hub.at, &a->parts.hub.tls) != RC_OK || strlen(url) >= sizeof s->hub)
-        return refuse(a, "usage", "that is not the address of a hub", "https://hub.example.com:3001");
+    if (address_parse_url(url, &a->parts.hub.at, &a->parts.hub.tls) != RC_OK ||
+        strlen(url) >= sizeof s->hub)
+        return refuse(a, "usage", "that is not the address of a hub",
+                      "https://hub.example.com:3001");
     enum rc rc = check_plain(a, url);
     if (rc != RC_OK)
         return rc;
@@ -283,7 +289,7 @@ static enum rc prepare(struct agent *a)
     return rc;
 }
 
-/* --- ending -------------------------------------------------------------------------------------------------- */
+/* --- ending ---------------------------------------------------------------------------------- */
 
 /* Before the report: it is over. After it: only a->code is left to say. */
 static void fail_start(struct agent *a, const struct failure *why)
@@ -359,7 +365,7 @@ static void on_signal(void *owner, int number)
     begin_stop(a, a->code);
 }
 
-/* --- the control link ---------------------------------------------------------------------------------------------- */
+/* --- the control link ------------------------------------------------------------------------ */
 
 static void start_enrol(struct agent *a);
 
@@ -375,7 +381,8 @@ static void take(const json_t *from, const char *name, char *out, size_t size)
 {
     char value[SETTINGS_HUB_SIZE];
 
-    if (json_copy_text(from, name, value, sizeof value) == RC_OK && value[0] != '\0' && strlen(value) < size)
+    if (json_copy_text(from, name, value, sizeof value) == RC_OK && value[0] != '\0' &&
+        strlen(value) < size)
         memcpy(out, value, strlen(value) + 1);
 }
 
@@ -433,7 +440,8 @@ static void on_ended(void *owner, const struct failure *why)
 {
     struct agent *a = owner;
 
-    if (!a->parts.was_connected && failure_is(why, "not_logged_in") && a->o->api_key && !a->enrols) {
+    if (!a->parts.was_connected && failure_is(why, "not_logged_in") && a->o->api_key &&
+        !a->enrols) {
         /* The old token is no good, but there is a key for a new one. */
         uplink_free(a->parts.uplink);
         a->parts.uplink = NULL;
@@ -455,7 +463,8 @@ static void on_dial(void *owner, uint64_t id, const json_t *dial)
     exposes_dial(a->parts.exposes, id, dial);
 }
 
-static const struct uplink_events uplink_events = {make_hello, on_connected, on_lost, on_ended, on_dial};
+static const struct uplink_events uplink_events = {make_hello, on_connected, on_lost, on_ended,
+                                                   on_dial};
 
 static void start_uplink(struct agent *a)
 {
@@ -470,7 +479,7 @@ static void start_uplink(struct agent *a)
     p->uplink = uplink_new(&setup);
 }
 
-/* --- enrolment ----------------------------------------------------------------------------------------------------------- */
+/* --- enrolment ------------------------------------------------------------------------------- */
 
 static enum rc take_login(struct agent *a, const json_t *answer)
 {
@@ -478,7 +487,8 @@ static enum rc take_login(struct agent *a, const json_t *answer)
     struct token_hash hash = {0};
     char agent_id[SETTINGS_ID_SIZE], workspace[SETTINGS_ID_SIZE], token[TOKEN_TEXT_SIZE];
 
-    if (json_copy_text(answer, "agent_id", agent_id, sizeof agent_id) != RC_OK || agent_id[0] == '\0' ||
+    if (json_copy_text(answer, "agent_id", agent_id, sizeof agent_id) != RC_OK ||
+        agent_id[0] == '\0' ||
         json_copy_text(answer, "workspace", workspace, sizeof workspace) != RC_OK ||
         json_copy_text(answer, "token", token, sizeof token) != RC_OK ||
         token_read(TOKEN_AGENT, reader_of_text(token), &s->token) != RC_OK)
@@ -537,7 +547,7 @@ static void start_enrol(struct agent *a)
     a->enrol = enrol_start(&setup, &enrol_events, a);
 }
 
-/* --- running --------------------------------------------------------------------------------------------------------------- */
+/* --- running --------------------------------------------------------------------------------- */
 
 static const struct address *find_target(void *owner, const char *service)
 {
@@ -584,14 +594,16 @@ static void make_parts(struct agent *a)
 static void run(struct agent *a)
 {
     make_parts(a);
-    enum rc rc = control_open(a->parts.loop, a->o->folder, commands_handle, a->commands, &a->control, &a->why);
+    enum rc rc = control_open(a->parts.loop, a->o->folder, commands_handle, a->commands,
+                              &a->control, &a->why);
     if (rc != RC_OK)
         fail_start(a, &a->why);
     else if (a->enrols)
         start_enrol(a);
     else
         start_uplink(a);
-    loop_run(a->parts.loop); /* until stop() has taken everything off it, and what was queued has gone */
+    loop_run(
+        a->parts.loop); /* until stop() has taken everything off it, and what was queued has gone */
     exposes_free(a->parts.exposes);
     reaches_free(a->parts.reaches);
     loop_free(a->parts.loop);

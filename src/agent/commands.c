@@ -64,7 +64,7 @@ static void fail(struct request *rq, const char *code, const char *message, cons
     request_fail(rq, &why);
 }
 
-/* --- reading requests ---------------------------------------------------------------------------------- */
+/* --- reading requests ------------------------------------------------------------------------ */
 
 /* False: it has been refused. */
 static bool read_name(struct request *rq, const json_t *body, char out[STATE_NAME_SIZE])
@@ -88,7 +88,7 @@ static bool is_true(const json_t *body, const char *name)
     return json_is_true(json_object_get(body, name));
 }
 
-/* --- status, whoami ---------------------------------------------------------------------------------------- */
+/* --- status, whoami -------------------------------------------------------------------------- */
 
 static const char *state_of(const struct parts *p)
 {
@@ -113,8 +113,9 @@ static json_t *describe_self(const struct parts *p)
 
     identity_fingerprint(identity_public(p->identity), fingerprint);
     return json_pack("{s:o, s:o, s:o, s:o, s:s, s:o}", "agent_id", json_text(s->agent_id), "label",
-                     json_text(s->label), "workspace", json_text(s->workspace), "hub", json_text(s->hub),
-                     "fingerprint", fingerprint, "token_expires", json_text(s->token_expires));
+                     json_text(s->label), "workspace", json_text(s->workspace), "hub",
+                     json_text(s->hub), "fingerprint", fingerprint, "token_expires",
+                     json_text(s->token_expires));
 }
 
 static void put_uplink(const struct parts *p, json_t *status)
@@ -141,8 +142,10 @@ json_t *commands_status(const struct parts *p)
     (void)json_object_set_new(status, "version", json_string(CONNECT_VERSION));
     put_uplink(p, status);
     bool online = p->uplink != NULL;
-    (void)json_object_set_new(status, "exposed", online ? exposes_status(p->exposes) : json_array());
-    (void)json_object_set_new(status, "reached", online ? reaches_status(p->reaches) : json_array());
+    (void)json_object_set_new(status, "exposed",
+                              online ? exposes_status(p->exposes) : json_array());
+    (void)json_object_set_new(status, "reached",
+                              online ? reaches_status(p->reaches) : json_array());
     return status;
 }
 
@@ -163,7 +166,7 @@ static void on_whoami(struct commands *all, struct request *rq, const json_t *bo
     request_answer(rq, answer, false);
 }
 
-/* --- expose ---------------------------------------------------------------------------------------------------- */
+/* --- expose ---------------------------------------------------------------------------------- */
 
 static void on_expose_gone(void *owner)
 {
@@ -252,7 +255,7 @@ static void on_unexpose(struct commands *all, struct request *rq, const json_t *
         answer_drop(rq, exposes_drop(all->parts->exposes, name, &why), name, &why);
 }
 
-/* --- reach, stdio -------------------------------------------------------------------------------------------------- */
+/* --- reach, stdio ---------------------------------------------------------------------------- */
 
 static void on_reach_gone(void *owner)
 {
@@ -310,8 +313,8 @@ static bool read_wish(struct request *rq, const json_t *body, struct reach_wish 
     return true;
 }
 
-static struct command *reach(struct commands *all, struct request *rq, const struct reach_wish *wish,
-                             const struct reaching_events *events)
+static struct command *reach(struct commands *all, struct request *rq,
+                             const struct reach_wish *wish, const struct reaching_events *events)
 {
     struct command *c = begin(all, rq);
 
@@ -376,7 +379,7 @@ static void on_unreach(struct commands *all, struct request *rq, const json_t *b
         answer_drop(rq, reaches_drop(all->parts->reaches, name, &why), name, &why);
 }
 
-/* --- what only the hub knows ------------------------------------------------------------------------------------------- */
+/* --- what only the hub knows ----------------------------------------------------------------- */
 
 static void on_asker_gone(void *owner)
 {
@@ -421,7 +424,8 @@ static bool take_peer(struct command *c, const json_t *reply, const struct failu
         request_fail(c->rq, why);
     } else if (offer_read_peer(reply, &c->peer) != RC_OK) {
         fail(c->rq, "hub_unavailable", "the hub's answer makes no sense", "");
-    } else if (memcmp(c->peer.key, identity_public(c->all->parts->identity), IDENTITY_KEY_LEN) == 0) {
+    } else if (memcmp(c->peer.key, identity_public(c->all->parts->identity), IDENTITY_KEY_LEN) ==
+               0) {
         fail(c->rq, "usage", "that is this agent itself", "name another agent");
     } else {
         return true;
@@ -512,7 +516,7 @@ static void on_verify(struct commands *all, struct request *rq, const json_t *bo
     ask_peer(all, rq, body, on_verify_told);
 }
 
-/* --- down -------------------------------------------------------------------------------------------------------------- */
+/* --- down ------------------------------------------------------------------------------------ */
 
 static void on_down_asked(struct commands *all, struct request *rq, const json_t *body)
 {
@@ -520,17 +524,17 @@ static void on_down_asked(struct commands *all, struct request *rq, const json_t
     all->on_down(all->owner, request_keep_socket(rq));
 }
 
-/* --- all of them --------------------------------------------------------------------------------------------------------- */
+/* --- all of them ----------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
     bool needs_hub;
     void (*run)(struct commands *all, struct request *rq, const json_t *body);
 } table[] = {
-    {"status", false, on_status},   {"whoami", false, on_whoami},  {"down", false, on_down_asked},
-    {"expose", true, on_expose},    {"unexpose", true, on_unexpose}, {"reach", true, on_reach},
-    {"unreach", true, on_unreach},  {"stdio", true, on_stdio},     {"services", true, on_services},
-    {"trust", true, on_trust},      {"verify", true, on_verify},
+    {"status", false, on_status},  {"whoami", false, on_whoami},    {"down", false, on_down_asked},
+    {"expose", true, on_expose},   {"unexpose", true, on_unexpose}, {"reach", true, on_reach},
+    {"unreach", true, on_unreach}, {"stdio", true, on_stdio},       {"services", true, on_services},
+    {"trust", true, on_trust},     {"verify", true, on_verify},
 };
 
 void commands_handle(void *commands, struct request *rq, const char *command, const json_t *body)

@@ -5,8 +5,8 @@
 #include "agent/control.h"
 
 /*
- * commands -- what the command line may ask of the agent, one function each (docs/protocol.md §9): JSON to
- * values, call the module that does it, values to JSON.
+ * commands -- what the command line may ask of the agent, one function each (docs/protocol.md §9):
+ * JSON to values, call the module that does it, values to JSON.
  */
 struct parts;
 struct commands;

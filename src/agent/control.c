@@ -34,10 +34,10 @@ struct request {
     struct control *control; /* NULL once control_close() has run */
     struct list link;
     struct conn *conn;
-    struct buf in;          /* the line, then what came behind it */
+    struct buf in; /* the line, then what came behind it */
     struct timer deadline;
-    bool handled;           /* its command has been handed out */
-    bool answered;          /* or somebody was told that the client has gone */
+    bool handled;  /* its command has been handed out */
+    bool answered; /* or somebody was told that the client has gone */
     bool closing;
     void (*gone)(void *owner);
     void *gone_owner;
@@ -45,7 +45,7 @@ struct request {
     void *take_owner;
 };
 
-/* --- the end of a connection ------------------------------------------------------------------------ */
+/* --- the end of a connection ----------------------------------------------------------------- */
 
 static void leave(struct request *rq)
 {
@@ -109,7 +109,7 @@ static void close_flushed(struct request *rq)
     rq->closing = true;
 }
 
-/* --- answers -------------------------------------------------------------------------------------------- */
+/* --- answers --------------------------------------------------------------------------------- */
 
 static void send_line(struct request *rq, json_t *object)
 {
@@ -169,7 +169,7 @@ void request_on_gone(struct request *rq, void (*gone)(void *owner), void *owner)
     rq->gone_owner = owner;
 }
 
-/* --- giving the socket away --------------------------------------------------------------------------------- */
+/* --- giving the socket away ------------------------------------------------------------------ */
 
 /* Frees the request and returns the descriptor; what was read stays in `*early`, the caller's. */
 static int release(struct request *rq, struct buf *early)
@@ -233,7 +233,7 @@ static void on_sent(void *owner)
         hand_over(rq);
 }
 
-/* --- requests -------------------------------------------------------------------------------------------------- */
+/* --- requests -------------------------------------------------------------------------------- */
 
 static void refuse(struct request *rq, const char *code, const char *message)
 {
@@ -255,7 +255,8 @@ static void handle_line(struct request *rq, struct reader line)
         refuse(rq, "usage", "a request is one line with one JSON object that has a \"command\"");
     else if (json_copy_number(body, "v", 0, UINT32_MAX, &version) != RC_OK ||
              version != CONTROL_VERSION)
-        refuse(rq, "incompatible", "this agent speaks version 1 of the commands: connect down, then connect up");
+        refuse(rq, "incompatible",
+               "this agent speaks version 1 of the commands: connect down, then connect up");
     else
         rq->control->handle(rq->control->owner, rq, command, body);
     json_decref(body);
@@ -320,8 +321,10 @@ static void on_room(void *owner)
     (void)owner; /* answers are short */
 }
 
-static const struct conn_events conn_events = {
-    .on_readable = on_readable, .on_room = on_room, .on_closed = on_conn_closed, .on_sent = on_sent};
+static const struct conn_events conn_events = {.on_readable = on_readable,
+                                               .on_room = on_room,
+                                               .on_closed = on_conn_closed,
+                                               .on_sent = on_sent};
 
 static void on_deadline(void *owner)
 {
@@ -356,11 +359,11 @@ static void on_accept(void *owner, int fd)
     conn_resume(rq->conn);
 }
 
-/* --- life ---------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------ */
 
 /*
- * A socket's address has 108 bytes at most. A longer path is reached through the folder's descriptor
- * (Linux; elsewhere the folder must have a shorter path).
+ * A socket's address has 108 bytes at most. A longer path is reached through the folder's
+ * descriptor (Linux; elsewhere the folder must have a shorter path).
  */
 static enum rc find_address(struct control *c, const char *folder, struct address *out)
 {
@@ -370,7 +373,8 @@ static enum rc find_address(struct control *c, const char *folder, struct addres
     c->folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (c->folder_fd < 0)
         return RC_SYSTEM;
-    return text_format(out->path, sizeof out->path, "/proc/self/fd/%d/%s", c->folder_fd, socket_name);
+    return text_format(out->path, sizeof out->path, "/proc/self/fd/%d/%s", c->folder_fd,
+                       socket_name);
 }
 
 static void explain(enum rc rc, const char *folder, struct failure *why)

@@ -28,10 +28,10 @@ struct diagnose {
     void *owner;
     json_t *check;
     enum sureness tls, http;
-    struct dial *dial;           /* NULL: not dialling */
-    struct channel *ch;          /* NULL: none, or closed */
+    struct dial *dial;  /* NULL: not dialling */
+    struct channel *ch; /* NULL: none, or closed */
     struct ssl_ctx_st *context;
-    struct ssl_st *ssl;          /* borrowed from the channel */
+    struct ssl_st *ssl; /* borrowed from the channel */
     bool is_open;
     struct buf answer;
     uint64_t started_ns; /* of the step */
@@ -39,7 +39,7 @@ struct diagnose {
     struct task later; /* tells the result */
 };
 
-/* --- results ------------------------------------------------------------------------------------- */
+/* --- results --------------------------------------------------------------------------------- */
 
 static double took_ms(const struct diagnose *d)
 {
@@ -122,7 +122,7 @@ static void finish(struct diagnose *d)
     task_soon(&d->later);
 }
 
-/* --- HTTP ------------------------------------------------------------------------------------------ */
+/* --- HTTP ------------------------------------------------------------------------------------ */
 
 static void fail_http(struct diagnose *d, const char *error)
 {
@@ -171,7 +171,7 @@ static void ask_http(struct diagnose *d)
     buf_done(&request);
 }
 
-/* --- TLS --------------------------------------------------------------------------------------------- */
+/* --- TLS ------------------------------------------------------------------------------------- */
 
 static void describe_certificate(struct diagnose *d)
 {
@@ -225,7 +225,7 @@ static void on_closed(void *owner, enum rc why)
 static const struct channel_events channel_events = {
     .on_open = on_open, .on_bytes = on_bytes, .on_closed = on_closed};
 
-/* --- the connection ------------------------------------------------------------------------------------ */
+/* --- the connection -------------------------------------------------------------------------- */
 
 static bool is_name(const struct address *a)
 {
@@ -315,7 +315,7 @@ static void on_deadline(void *owner)
         fail_tls(d, "no answer in time");
 }
 
-/* --- life -------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------ */
 
 static bool is_among(uint16_t port, const uint16_t *ports, size_t count)
 {
@@ -333,7 +333,8 @@ static void choose_parts(struct diagnose *d, const char *protocol)
 
     if (strcmp(protocol, "https") == 0)
         d->tls = SURE;
-    else if (strcmp(protocol, "http") != 0 && tcp && is_among(d->target.port, tls, sizeof tls / sizeof tls[0]))
+    else if (strcmp(protocol, "http") != 0 && tcp &&
+             is_among(d->target.port, tls, sizeof tls / sizeof tls[0]))
         d->tls = GUESSED;
     if (strncmp(protocol, "http", 4) == 0)
         d->http = SURE;
@@ -360,7 +361,7 @@ struct diagnose *diagnose_start(struct loop *l, const struct address *target, co
     return d;
 }
 
-/* --- from others --------------------------------------------------------------------------------------------- */
+/* --- from others ----------------------------------------------------------------------------- */
 
 static void copy_flag(json_t *to, const json_t *from, const char *name)
 {

@@ -35,7 +35,7 @@ struct enrol {
 
 static void take_step(struct enrol *e);
 
-/* --- the end --------------------------------------------------------------------------------------- */
+/* --- the end --------------------------------------------------------------------------------- */
 
 static void dispose(struct enrol *e)
 {
@@ -60,7 +60,7 @@ static void fail(struct enrol *e)
     events->on_failed(owner, &why);
 }
 
-/* --- trust ------------------------------------------------------------------------------------------- */
+/* --- trust ----------------------------------------------------------------------------------- */
 
 enum rc enrol_trust(struct hub_address *hub, const char *pinned, bool first_contact)
 {
@@ -104,7 +104,7 @@ static void pin(struct enrol *e, const struct hub_call *call)
     log_info("enrol.pinned", log_str("hub", e->setup.pinned));
 }
 
-/* --- answers ------------------------------------------------------------------------------------------- */
+/* --- answers --------------------------------------------------------------------------------- */
 
 static bool speaks_ours(const json_t *version)
 {
@@ -112,8 +112,8 @@ static bool speaks_ours(const json_t *version)
     uint64_t min, max;
 
     return json_copy_number(protocol, "min", 0, UINT32_MAX, &min) == RC_OK &&
-           json_copy_number(protocol, "max", 0, UINT32_MAX, &max) == RC_OK && min <= UPLINK_PROTOCOL &&
-           max >= UPLINK_PROTOCOL;
+           json_copy_number(protocol, "max", 0, UINT32_MAX, &max) == RC_OK &&
+           min <= UPLINK_PROTOCOL && max >= UPLINK_PROTOCOL;
 }
 
 static void take_version(struct enrol *e, unsigned status, const json_t *answer)
@@ -128,7 +128,8 @@ static void take_version(struct enrol *e, unsigned status, const json_t *answer)
     }
     if (!speaks_ours(answer)) {
         json_copy_remark(answer, "version", version, sizeof version);
-        failure_set(&e->why, "incompatible", "the hub (%s) speaks another version of the protocol than this program (%s)",
+        failure_set(&e->why, "incompatible",
+                    "the hub (%s) speaks another version of the protocol than this program (%s)",
                     version, CONNECT_VERSION);
         failure_hint(&e->why, "install the version that belongs to the hub");
         fail(e);
@@ -163,7 +164,8 @@ static void on_answer(void *owner, unsigned status, struct reader body)
 {
     struct enrol *e = owner;
     json_t *answer =
-        body.left > 0 ? json_loadb((const char *)body.at, body.left, JSON_REJECT_DUPLICATES, NULL) : NULL;
+        body.left > 0 ? json_loadb((const char *)body.at, body.left, JSON_REJECT_DUPLICATES, NULL)
+                      : NULL;
 
     if (e->step == ASK) {
         e->call = NULL;
@@ -174,7 +176,8 @@ static void on_answer(void *owner, unsigned status, struct reader body)
     json_decref(answer);
 }
 
-static void on_upgrade(void *owner, struct channel *ch, const struct http1_head *head, struct reader rest)
+static void on_upgrade(void *owner, struct channel *ch, const struct http1_head *head,
+                       struct reader rest)
 {
     (void)owner, (void)ch, (void)head, (void)rest; /* never asked for */
 }
@@ -196,7 +199,7 @@ static void on_failed(void *owner, enum rc why, const char *text)
 
 static const struct hub_call_events call_events = {on_answer, on_upgrade, on_failed};
 
-/* --- steps --------------------------------------------------------------------------------------------------- */
+/* --- steps ----------------------------------------------------------------------------------- */
 
 static void ask_version(struct enrol *e)
 {
@@ -221,8 +224,8 @@ static void ask_token(struct enrol *e)
 
     text_hex(reader_of(e->setup.public_key, IDENTITY_KEY_LEN), hex);
     name_system(system);
-    json_t *body = json_pack("{s:o, s:s, s:s, s:s}", "label", json_text(e->setup.label), "public_key", hex,
-                             "version", CONNECT_VERSION, "os", system);
+    json_t *body = json_pack("{s:o, s:s, s:s, s:s}", "label", json_text(e->setup.label),
+                             "public_key", hex, "version", CONNECT_VERSION, "os", system);
     char *text = json_line(body);
     struct hub_call_request request = {.method = "POST",
                                        .path = "/v1/agents",
@@ -246,7 +249,8 @@ static void begin(void *owner)
     trust_or_fail(owner);
 }
 
-struct enrol *enrol_start(const struct enrol_setup *setup, const struct enrol_events *events, void *owner)
+struct enrol *enrol_start(const struct enrol_setup *setup, const struct enrol_events *events,
+                          void *owner)
 {
     struct enrol *e = mem_zalloc(sizeof *e);
 

@@ -15,10 +15,12 @@ struct enrol;
 
 struct enrol_setup {
     struct loop *loop;
-    struct hub_address *hub;  /* borrowed; its TLS context is replaced when a certificate is pinned */
-    char *pinned;             /* SETTINGS_FINGERPRINT_SIZE bytes; "": nothing is pinned yet, and it may be filled in */
-    const char *api_key;      /* borrowed */
-    const char *label;        /* borrowed */
+    struct hub_address
+        *hub;     /* borrowed; its TLS context is replaced when a certificate is pinned */
+    char *pinned; /* SETTINGS_FINGERPRINT_SIZE bytes; "": nothing is pinned yet, and it may be
+                     filled in */
+    const char *api_key;       /* borrowed */
+    const char *label;         /* borrowed */
     const uint8_t *public_key; /* borrowed */
 };
 

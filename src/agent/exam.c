@@ -29,7 +29,7 @@ struct exam {
     struct task later; /* tells the result */
 };
 
-/* --- the end --------------------------------------------------------------------------------------- */
+/* --- the end --------------------------------------------------------------------------------- */
 
 static void dispose(struct exam *e)
 {
@@ -80,7 +80,7 @@ static void finish_if_done(struct exam *e)
         task_soon(&e->later);
 }
 
-/* --- round trips -------------------------------------------------------------------------------------- */
+/* --- round trips ----------------------------------------------------------------------------- */
 
 static void ask(struct exam *e)
 {
@@ -120,7 +120,7 @@ static void on_poll(void *owner)
     finish_if_done(e);
 }
 
-/* --- the check ------------------------------------------------------------------------------------------- */
+/* --- the check ------------------------------------------------------------------------------- */
 
 static void settle_check(struct exam *e, json_t *check, const char *otherwise)
 {
@@ -171,14 +171,15 @@ static void on_datagram(void *owner, struct reader bytes)
     (void)owner, (void)bytes;
 }
 
-static const struct stream_events stream_events = {on_data, on_datagram, on_fin, on_room, on_closed};
+static const struct stream_events stream_events = {on_data, on_datagram, on_fin, on_room,
+                                                   on_closed};
 
 static void on_deadline(void *owner)
 {
     settle_check(owner, NULL, "the other agent has not examined it in time");
 }
 
-/* --- life ---------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------ */
 
 struct exam *exam_start(struct loop *l, struct tunnel *t,
                         void (*done)(void *owner, const struct exam_result *result), void *owner)

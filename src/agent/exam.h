@@ -19,8 +19,8 @@ enum {
 struct exam;
 
 struct exam_result {
-    json_t *check;      /* never NULL; borrowed during `done` */
-    unsigned pings;     /* that were answered */
+    json_t *check;  /* never NULL; borrowed during `done` */
+    unsigned pings; /* that were answered */
     double min_ms, median_ms, max_ms;
 };
 

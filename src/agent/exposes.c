@@ -54,7 +54,7 @@ struct exposing {
     void *owner;
 };
 
-/* --- the table ------------------------------------------------------------------------------------- */
+/* --- the table ------------------------------------------------------------------------------- */
 
 static struct service *find(const struct exposes *x, const char *name)
 {
@@ -162,7 +162,7 @@ void exposes_free(struct exposes *x)
     free(x);
 }
 
-/* --- in step with the hub ------------------------------------------------------------------------------ */
+/* --- in step with the hub -------------------------------------------------------------------- */
 
 static json_t *describe(const struct state_exposed *what)
 {
@@ -196,7 +196,8 @@ static void tell_hub(struct exposes *x, const char *name)
     if (s)
         (void)uplink_ask(u, request("expose", &s->what), on_told, NULL);
     else
-        (void)uplink_ask(u, json_pack("{s:s, s:s}", "type", "unexpose", "name", name), on_told, NULL);
+        (void)uplink_ask(u, json_pack("{s:s, s:s}", "type", "unexpose", "name", name), on_told,
+                         NULL);
 }
 
 json_t *exposes_hello(const struct exposes *x)
@@ -204,7 +205,8 @@ json_t *exposes_hello(const struct exposes *x)
     json_t *services = json_array();
 
     for (struct list *at = x->services.next; at != &x->services; at = at->next)
-        (void)json_array_append_new(services, describe(&list_entry(at, struct service, link)->what));
+        (void)json_array_append_new(services,
+                                    describe(&list_entry(at, struct service, link)->what));
     return services;
 }
 
@@ -226,7 +228,8 @@ static void on_retry(void *owner)
     struct exposes *x = owner;
     bool again = false;
 
-    list_each(at, after, &x->services) {
+    list_each(at, after, &x->services)
+    {
         struct service *s = list_entry(at, struct service, link);
         if (s->refused.code == NULL)
             continue;
@@ -256,15 +259,14 @@ void exposes_welcomed(struct exposes *x, const json_t *welcome)
     const json_t *refused = json_object_get(welcome, "refused");
     size_t count = json_array_size(refused);
 
-    list_each(at, after, &x->services)
-        list_entry(at, struct service, link)->refused.code = NULL;
+    list_each(at, after, &x->services) list_entry(at, struct service, link)->refused.code = NULL;
     for (size_t i = 0; i < count; i++)
         take_refusal(x, json_array_get(refused, i));
     if (count > 0)
         timer_start(&x->retry, EXPOSES_RETRY_MS);
 }
 
-/* --- expose --------------------------------------------------------------------------------------------- */
+/* --- expose ---------------------------------------------------------------------------------- */
 
 static void finish(struct exposing *e, json_t *check, const struct failure *why)
 {
@@ -306,7 +308,8 @@ static void on_taken(void *owner, const json_t *reply, const struct failure *why
     }
     put(x, &e->what, &e->target)->attached = e->attached;
     e->is_done = true;
-    log_info("exposes.exposed", log_str("service", e->what.name), log_str("target", e->what.target));
+    log_info("exposes.exposed", log_str("service", e->what.name),
+             log_str("target", e->what.target));
     e->diagnose = diagnose_start(x->parts->loop, &e->target, e->what.protocol, on_examined, e);
 }
 
@@ -360,7 +363,8 @@ struct exposing *exposes_put(struct exposes *x, const struct state_exposed *wish
     struct exposing *e = mem_zalloc(sizeof *e);
     const char *protocol;
 
-    *e = (struct exposing){.all = x, .what = *wish, .attached = attached, .done = done, .owner = owner};
+    *e = (struct exposing){
+        .all = x, .what = *wish, .attached = attached, .done = done, .owner = owner};
     list_init(&e->link);
     task_init(&e->later, x->parts->loop, on_refused, e);
     judge(x, wish, attached, &e->why);
@@ -416,7 +420,7 @@ enum rc exposes_drop(struct exposes *x, const char *name, struct failure *why)
     return RC_OK;
 }
 
-/* --- other agents ------------------------------------------------------------------------------------------- */
+/* --- other agents ---------------------------------------------------------------------------- */
 
 const struct state_exposed *exposes_online(const struct exposes *x, const char *name)
 {
@@ -458,8 +462,8 @@ void exposes_check(struct exposes *x, const char *name, struct check_reply *repl
         s->running = diagnose_start(x->parts->loop, &s->target, s->what.protocol, on_checked, s);
 }
 
-static void refuse_dial(struct exposes *x, uint64_t id, const char *code, const struct pins_peer *peer,
-                        const char *message)
+static void refuse_dial(struct exposes *x, uint64_t id, const char *code,
+                        const struct pins_peer *peer, const char *message)
 {
     log_warn("exposes.dial_refused", log_str("code", code), log_str("peer", peer->agent_id),
              log_str("why", message));
@@ -474,9 +478,10 @@ static void refuse_key(struct exposes *x, uint64_t id, const struct pins_peer *p
 
     log_warn("exposes.key_refused", log_str("peer", peer->agent_id), log_str("why", why->message),
              log_str("accept", why->hint));
-    text_message(message, sizeof message,
-                 "%s knows this agent (%s) with another key; there, connect trust %s accepts the new one",
-                 x->parts->settings.label, peer->agent_id, peer->agent_id);
+    text_message(
+        message, sizeof message,
+        "%s knows this agent (%s) with another key; there, connect trust %s accepts the new one",
+        x->parts->settings.label, peer->agent_id, peer->agent_id);
     uplink_refuse(x->parts->uplink, id, "key_changed", message);
 }
 
@@ -521,7 +526,7 @@ void exposes_proved(struct exposes *x, const struct pipe_offer *offer)
     pins_remember(x->parts->pins, &peer, NULL);
 }
 
-/* --- status ----------------------------------------------------------------------------------------------------- */
+/* --- status ---------------------------------------------------------------------------------- */
 
 static const char *state_of(const struct exposes *x, const struct service *s)
 {

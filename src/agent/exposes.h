@@ -9,8 +9,8 @@
 #include "agent/tunnel.h"
 
 /*
- * exposes -- the services that this agent exposes: its own table from name to target, which is all that is
- * ever dialled here (docs/protocol.md §7.1), kept in step with the hub.
+ * exposes -- the services that this agent exposes: its own table from name to target, which is all
+ * that is ever dialled here (docs/protocol.md §7.1), kept in step with the hub.
  */
 struct parts;
 struct exposes;
@@ -28,13 +28,15 @@ void exposes_stop(struct exposes *x);
 void exposes_free(struct exposes *x);
 
 /*
- * Exposes `wish`, in place of what had the name: asks the hub, remembers it (unless `attached`), examines the target.
- * `done` comes once, never from within: with the check, borrowed, or NULL and why not; nothing has changed then.
+ * Exposes `wish`, in place of what had the name: asks the hub, remembers it (unless `attached`),
+ * examines the target. `done` comes once, never from within: with the check, borrowed, or NULL and
+ * why not; nothing has changed then.
  */
 struct exposing *exposes_put(struct exposes *x, const struct state_exposed *wish, bool attached,
                              void (*done)(void *owner, json_t *check, const struct failure *why),
                              void *owner);
-/* Nobody waits any more: `done` is not called. What was attached, or not yet taken by the hub, is undone. */
+/* Nobody waits any more: `done` is not called. What was attached, or not yet taken by the hub, is
+ * undone. */
 void exposing_cancel(struct exposing *e);
 /* RC_ABSENT: not exposed. RC_SYSTEM: `why`: still exposed. */
 MUST_CHECK enum rc exposes_drop(struct exposes *x, const char *name, struct failure *why);

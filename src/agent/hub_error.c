@@ -8,7 +8,7 @@
 
 enum { REMARK_SIZE = 400 };
 
-/* --- calls -------------------------------------------------------------------------------------- */
+/* --- calls ----------------------------------------------------------------------------------- */
 
 static void explain_certificate(const struct hub_call *call, const char *text, const char *pinned,
                                 struct failure *out)
@@ -19,27 +19,29 @@ static void explain_certificate(const struct hub_call *call, const char *text, c
     if (hub_call_fingerprint(call, shown) == RC_OK)
         fingerprint_text(shown, now);
     if (pinned[0] != '\0')
-        failure_set(out, "hub_changed", "the hub's certificate is not the expected one: expected %s, now %s",
-                    pinned, now);
+        failure_set(out, "hub_changed",
+                    "the hub's certificate is not the expected one: expected %s, now %s", pinned,
+                    now);
     else
         failure_set(out, "hub_changed", "%s (its fingerprint is %s)", text, now);
-    failure_hint(out, "ask who runs the hub; if it has a new certificate: connect up --hub-fingerprint %s",
-                 now);
+    failure_hint(
+        out, "ask who runs the hub; if it has a new certificate: connect up --hub-fingerprint %s",
+        now);
 }
 
-void hub_error_of_call(const struct hub_call *call, enum rc rc, const char *text, const char *pinned,
-                       struct failure *out)
+void hub_error_of_call(const struct hub_call *call, enum rc rc, const char *text,
+                       const char *pinned, struct failure *out)
 {
     if (rc == RC_AUTH) {
         explain_certificate(call, text, pinned, out);
         return;
     }
-    failure_set(out, "hub_unavailable", "%s", text);
+    failure_set(out, "hub_unavailable", "the hub cannot be reached: %s", text);
     failure_hint(out, rc == RC_PROTO ? "is this the address of a hub?"
                                      : "is the hub running, and can this machine reach it?");
 }
 
-/* --- answers -------------------------------------------------------------------------------------- */
+/* --- answers --------------------------------------------------------------------------------- */
 
 void hub_error_logged_out(struct failure *out, const char *text)
 {
@@ -50,7 +52,8 @@ void hub_error_logged_out(struct failure *out, const char *text)
 static void read_remark(struct reader body, char out[REMARK_SIZE])
 {
     json_t *answer =
-        body.left > 0 ? json_loadb((const char *)body.at, body.left, JSON_REJECT_DUPLICATES, NULL) : NULL;
+        body.left > 0 ? json_loadb((const char *)body.at, body.left, JSON_REJECT_DUPLICATES, NULL)
+                      : NULL;
 
     json_copy_remark(json_object_get(answer, "error"), "message", out, REMARK_SIZE);
     json_decref(answer);
@@ -70,7 +73,8 @@ void hub_error_of_answer(unsigned status, struct reader body, struct failure *ou
     } else if (status == 400 || status == 409 || status == 429) {
         failure_set(out, "other", "the hub refuses: %s", remark[0] ? remark : "no reason given");
     } else if (status >= 500) {
-        failure_set(out, "hub_unavailable", "the hub cannot help now: %s", remark[0] ? remark : "no reason given");
+        failure_set(out, "hub_unavailable", "the hub cannot help now: %s",
+                    remark[0] ? remark : "no reason given");
         failure_hint(out, "try again in a moment");
     } else {
         failure_set(out, "hub_unavailable", "the answer (%u) is not that of a hub", status);
@@ -78,7 +82,7 @@ void hub_error_of_answer(unsigned status, struct reader body, struct failure *ou
     }
 }
 
-/* --- replies --------------------------------------------------------------------------------------- */
+/* --- replies --------------------------------------------------------------------------------- */
 
 /* What the other agent said, which the hub passes on as "code: text". */
 static void explain_refusal(const char *remark, struct failure *out)

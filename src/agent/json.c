@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-/* --- files ------------------------------------------------------------------------------- */
+/* --- files ----------------------------------------------------------------------------------- */
 
 static enum rc complain(struct failure *why, const char *path, const char *problem)
 {
@@ -80,7 +80,7 @@ enum rc json_file_save(const char *path, const json_t *object, struct failure *w
     return rc;
 }
 
-/* --- values -------------------------------------------------------------------------------- */
+/* --- values ---------------------------------------------------------------------------------- */
 
 json_t *json_text(const char *text)
 {
@@ -145,7 +145,8 @@ enum rc json_copy_hex(const json_t *object, const char *name, uint8_t *out, size
 
     if (value == NULL)
         return RC_ABSENT;
-    return text && strlen(text) == json_string_length(value) ? text_unhex(text, out, len) : RC_INPUT;
+    return text && strlen(text) == json_string_length(value) ? text_unhex(text, out, len)
+                                                             : RC_INPUT;
 }
 
 char *json_line(const json_t *value)

@@ -17,7 +17,9 @@
  */
 enum { JSON_FILE_MAX = 4 * 1024 * 1024, JSON_FILE_VERSION = 1 };
 
-/* RC_ABSENT: no file. RC_INPUT: `why` names the file, the line and the problem. RC_SYSTEM: `why`. */
+/*
+ * RC_ABSENT: no file. RC_INPUT: `why` names the file, the line and the problem. RC_SYSTEM: `why`.
+ */
 MUST_CHECK enum rc json_file_load(const char *path, json_t **out, struct failure *why);
 /* Replaces the file in one step. RC_SYSTEM: `why`; the old one is still there. */
 MUST_CHECK enum rc json_file_save(const char *path, const json_t *object, struct failure *why);
@@ -25,8 +27,8 @@ MUST_CHECK enum rc json_file_save(const char *path, const json_t *object, struct
 /* A new string; what is not UTF-8 (text cut off in the middle of a character) becomes '?'. */
 json_t *json_text(const char *text);
 /*
- * Copies a string member. RC_ABSENT: there is none (`out` is ""). RC_INPUT: another type, too long, or with control
- * characters.
+ * Copies a string member. RC_ABSENT: there is none (`out` is ""). RC_INPUT: another type, too long,
+ * or with control characters.
  */
 MUST_CHECK enum rc json_copy_text(const json_t *object, const char *name, char *out, size_t size);
 /* The same for values that only people read: anything wrong gives "". */

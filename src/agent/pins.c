@@ -13,7 +13,9 @@
  * {"v":1, "agents":{"ag_…":{"key":"<hex>","label":"prod","since":"…"}},
  *         "services":{"prod-db":{"agent":"ag_…","moved_to":"ag_…"}}}
  */
-enum { PINS_MAX = 4096 }; /* agents, and services: a hub that makes up more must not fill the disk */
+enum {
+    PINS_MAX = 4096
+}; /* agents, and services: a hub that makes up more must not fill the disk */
 
 struct pins {
     char *path;
@@ -21,12 +23,12 @@ struct pins {
     json_t *document, *agents, *services; /* the latter two borrowed from the first */
 };
 
-/* --- the file ---------------------------------------------------------------------------------- */
+/* --- the file -------------------------------------------------------------------------------- */
 
 static enum rc bad_entry(const char *path, const char *kind, const char *name, struct failure *why)
 {
-    failure_set(why, "other", "%s is broken: the entry of the %s \"%.64s\" makes no sense", path, kind,
-                name);
+    failure_set(why, "other", "%s is broken: the entry of the %s \"%.64s\" makes no sense", path,
+                kind, name);
     failure_hint(why, "put it right, or move it away: then every agent counts as never met");
     return RC_INPUT;
 }
@@ -51,15 +53,16 @@ static enum rc check(const struct pins *p, struct failure *why)
     char agent[64];
 
     if (p->agents == NULL || p->services == NULL) {
-        failure_set(why, "other", "%s is broken: \"agents\" and \"services\" must be objects", p->path);
+        failure_set(why, "other", "%s is broken: \"agents\" and \"services\" must be objects",
+                    p->path);
         return RC_INPUT;
     }
-    json_object_foreach(p->agents, name, entry)
-        if (json_copy_hex(entry, "key", key, sizeof key) != RC_OK)
-            return bad_entry(p->path, "agent", name, why);
-    json_object_foreach(p->services, name, entry)
-        if (json_copy_text(entry, "agent", agent, sizeof agent) != RC_OK)
-            return bad_entry(p->path, "service", name, why);
+    json_object_foreach(p->agents, name, entry) if (json_copy_hex(entry, "key", key, sizeof key) !=
+                                                    RC_OK) return bad_entry(p->path, "agent", name,
+                                                                            why);
+    json_object_foreach(p->services, name,
+                        entry) if (json_copy_text(entry, "agent", agent, sizeof agent) !=
+                                   RC_OK) return bad_entry(p->path, "service", name, why);
     return RC_OK;
 }
 
@@ -105,7 +108,7 @@ static void save(struct pins *p)
         log_error("pins.save", log_str("why", why.message));
 }
 
-/* --- judging ------------------------------------------------------------------------------------- */
+/* --- judging --------------------------------------------------------------------------------- */
 
 enum rc pins_find(const struct pins *p, const char *agent_id, struct pins_peer *out)
 {
@@ -138,7 +141,8 @@ static void explain_key(const struct pins_peer *peer, const struct pins_peer *kn
 
     identity_fingerprint(known->key, expected);
     identity_fingerprint(peer->key, shown);
-    failure_set(why, "key_changed", "the agent %s (%s) shows another key than before: expected %s, now %s",
+    failure_set(why, "key_changed",
+                "the agent %s (%s) shows another key than before: expected %s, now %s",
                 name_of(peer), peer->agent_id, expected, shown);
     failure_hint(why, "if it was set up anew: connect verify %s, then connect trust %s",
                  peer->agent_id, peer->agent_id);
@@ -154,8 +158,9 @@ static void explain_move(const struct pins_peer *peer, const struct pins_peer *b
         identity_fingerprint(before->key, expected);
     identity_fingerprint(peer->key, shown);
     failure_set(why, "service_moved",
-                "%s was with the agent %s (%s) and is now with %s (%s): expected %s, now %s", service,
-                name_of(before), before->agent_id, name_of(peer), peer->agent_id, expected, shown);
+                "%s was with the agent %s (%s) and is now with %s (%s): expected %s, now %s",
+                service, name_of(before), before->agent_id, name_of(peer), peer->agent_id, expected,
+                shown);
     failure_hint(why, "if that is meant: connect trust %s", peer->agent_id);
 }
 
@@ -195,7 +200,7 @@ enum pins_judgement pins_judge(const struct pins *p, const struct pins_peer *pee
     return is_known ? PINS_KNOWN : PINS_NEW;
 }
 
-/* --- remembering ---------------------------------------------------------------------------------- */
+/* --- remembering ----------------------------------------------------------------------------- */
 
 static void put_agent(struct pins *p, const struct pins_peer *peer)
 {
@@ -273,7 +278,8 @@ enum rc pins_trust(struct pins *p, const struct pins_peer *peer, struct failure 
     json_t *entry;
 
     put_agent(p, peer);
-    json_object_foreach(p->services, service, entry) {
+    json_object_foreach(p->services, service, entry)
+    {
         const char *moved_to = json_string_value(json_object_get(entry, "moved_to"));
         if (moved_to && strcmp(moved_to, peer->agent_id) == 0)
             put_service(p, service, peer->agent_id);

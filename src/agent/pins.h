@@ -44,15 +44,15 @@ MUST_CHECK enum rc pins_load(const char *path, const uint8_t own_key[IDENTITY_KE
 void pins_free(struct pins *p);
 
 /*
- * What to think of `peer` for `service` (NULL: it comes to us, whichever service it wants). When refused, `why` has both
- * fingerprints and the command that accepts it.
+ * What to think of `peer` for `service` (NULL: it comes to us, whichever service it wants). When
+ * refused, `why` has both fingerprints and the command that accepts it.
  */
 enum pins_judgement pins_judge(const struct pins *p, const struct pins_peer *peer,
                                const char *service, struct failure *why);
 
 /*
- * The peer has proved its key: remembers it if it is new, and for `service` (NULL: none). Written to the file; a failure to
- * write is logged and the pin holds until the agent ends.
+ * The peer has proved its key: remembers it if it is new, and for `service` (NULL: none). Written
+ * to the file; a failure to write is logged and the pin holds until the agent ends.
  */
 void pins_remember(struct pins *p, const struct pins_peer *peer, const char *service);
 /* A service was refused as moved: pins_trust() of the agent that has it now accepts that. */

@@ -34,7 +34,7 @@ enum reach_state {
 };
 
 static const char *const state_names[REACH_STATES_] = {
-    [REACH_CONNECTING] = "connecting", [REACH_UP] = "up",
+    [REACH_CONNECTING] = "connecting",     [REACH_UP] = "up",
     [REACH_RECONNECTING] = "reconnecting", [REACH_WAITING] = "waiting",
     [REACH_REFUSED] = "refused",
 };
@@ -44,19 +44,19 @@ struct reach {
     struct reaches *all;
     char name[STATE_NAME_SIZE];
     enum pipe_mode mode;
-    uint16_t port;    /* the one it must have; 0: whichever suits */
-    uint16_t asked;   /* the one that was wanted; 0: none */
-    bool wants_port;  /* false: for --stdio only */
-    bool attached;    /* not remembered */
-    bool settled;     /* has worked once, here or before the agent started: it stays */
+    uint16_t port;   /* the one it must have; 0: whichever suits */
+    uint16_t asked;  /* the one that was wanted; 0: none */
+    bool wants_port; /* false: for --stdio only */
+    bool attached;   /* not remembered */
+    bool settled;    /* has worked once, here or before the agent started: it stays */
     enum reach_state state;
     struct failure why;
     struct tunnel *tunnel; /* NULL: none now */
     struct forward *forward;
-    struct ask *ask;       /* `open` under way */
-    enum pipe_mode wanted; /* what it asks for */
-    bool was_up;           /* this tunnel: its streams are worth waiting for */
-    bool told_hub;         /* it knows of the reach */
+    struct ask *ask;                /* `open` under way */
+    enum pipe_mode wanted;          /* what it asks for */
+    bool was_up;                    /* this tunnel: its streams are worth waiting for */
+    bool told_hub;                  /* it knows of the reach */
     char target[ADDRESS_TEXT_SIZE]; /* as the exposing agent was told it */
     struct pins_peer peer;
     bool first_contact;
@@ -82,7 +82,7 @@ struct reaching {
 
 static void open_tunnel(void *owner);
 
-/* --- the table --------------------------------------------------------------------------------------- */
+/* --- the table ------------------------------------------------------------------------------- */
 
 static struct reach *find(const struct reaches *rs, const char *name)
 {
@@ -119,7 +119,8 @@ static void tell_hub(const struct reach *r)
     struct uplink *u = r->all->parts->uplink;
 
     if (r->told_hub && uplink_state(u) == UPLINK_CONNECTED)
-        (void)uplink_ask(u, json_pack("{s:s, s:s}", "type", "unreach", "service", r->name), on_told, NULL);
+        (void)uplink_ask(u, json_pack("{s:s, s:s}", "type", "unreach", "service", r->name), on_told,
+                         NULL);
 }
 
 static void free_reach(struct reach *r)
@@ -140,7 +141,7 @@ static void free_reach(struct reach *r)
     free(r);
 }
 
-/* --- commands that wait --------------------------------------------------------------------------------- */
+/* --- commands that wait ---------------------------------------------------------------------- */
 
 static void free_reaching(struct reaching *w)
 {
@@ -169,7 +170,8 @@ static void on_failed_later(void *owner)
 
 static void on_later(void *owner);
 
-/* Tells one command, a moment later; a reach that never worked and that nobody waits for goes then, too. */
+/* Tells one command, a moment later; a reach that never worked and that nobody waits for goes then,
+ * too. */
 static void fail_one(struct reaching *w, const struct failure *why)
 {
     struct reach *r = w->reach;
@@ -207,13 +209,14 @@ static void on_command_deadline(void *owner)
 
 static void tell_progress(const struct reach *r, const char *text)
 {
-    list_each(at, after, &r->waiters) {
+    list_each(at, after, &r->waiters)
+    {
         struct reaching *w = list_entry(at, struct reaching, link);
         w->events->on_progress(w->owner, text);
     }
 }
 
-/* --- the local port ---------------------------------------------------------------------------------------- */
+/* --- the local port -------------------------------------------------------------------------- */
 
 static void explain_port(struct reach *r, enum rc rc, uint16_t port)
 {
@@ -248,8 +251,8 @@ static enum rc open_port(struct reach *r)
         return RC_OK;
     uint16_t port = r->port != 0 ? r->port : choose_port(r);
     enum rc rc = forward_open(loop_of(r), port, &r->forward);
-    for (int tries = 1; r->port == 0 && (rc == RC_EXISTS || rc == RC_AUTH) && tries < PORT_CHOICE_TRIES;
-         tries++) {
+    for (int tries = 1;
+         r->port == 0 && (rc == RC_EXISTS || rc == RC_AUTH) && tries < PORT_CHOICE_TRIES; tries++) {
         port = port_choice_next(port, rc);
         if (port == 0)
             break;
@@ -275,7 +278,7 @@ static void on_port_retry(void *owner)
         r->why.code = NULL;
 }
 
-/* --- answers ------------------------------------------------------------------------------------------------- */
+/* --- answers --------------------------------------------------------------------------------- */
 
 static json_t *peer_json(const struct reach *r)
 {
@@ -295,9 +298,10 @@ static json_t *answer_json(const struct reach *r, const struct exam_result *resu
 
     for (size_t i = 0; i < count; i++)
         (void)json_array_append_new(list, json_string(locals[i]));
-    json_t *answer = json_pack("{s:s, s:o, s:i, s:o, s:O, s:s}", "name", r->name, "local", list, "port",
-                               (int)forward_port(r->forward), "peer", peer_json(r), "check",
-                               result->check, "pipe_mode", pipe_mode_text(tunnel_pipe_mode(r->tunnel)));
+    json_t *answer =
+        json_pack("{s:s, s:o, s:i, s:o, s:O, s:s}", "name", r->name, "local", list, "port",
+                  (int)forward_port(r->forward), "peer", peer_json(r), "check", result->check,
+                  "pipe_mode", pipe_mode_text(tunnel_pipe_mode(r->tunnel)));
     if (r->asked != 0)
         (void)json_object_set_new(answer, "asked_port", json_integer(r->asked));
     if (result->pings > 0)
@@ -334,7 +338,8 @@ static void on_examined(void *owner, const struct exam_result *result)
     r->first_contact = false;
     /* Taken off first: an owner that is told may begin anew. */
     list_init(&port_waiters);
-    list_each(at, after, &r->waiters) {
+    list_each(at, after, &r->waiters)
+    {
         if (list_entry(at, struct reaching, link)->stdio)
             continue;
         list_remove(at);
@@ -352,7 +357,8 @@ static void serve_waiters(struct reach *r)
     struct list streams;
 
     list_init(&streams);
-    list_each(at, after, &r->waiters) {
+    list_each(at, after, &r->waiters)
+    {
         struct reaching *w = list_entry(at, struct reaching, link);
         if (!w->stdio) {
             wants_exam = true;
@@ -391,7 +397,7 @@ static void on_idle(void *owner)
         free_reach(r);
 }
 
-/* --- the tunnel -------------------------------------------------------------------------------------------------- */
+/* --- the tunnel ------------------------------------------------------------------------------ */
 
 static void retry_later(struct reach *r, uint64_t wait_ms)
 {
@@ -409,7 +415,9 @@ static void retry_with_backoff(struct reach *r)
 
 static const char *label_of(const struct reach *r)
 {
-    return r->peer.label[0] ? r->peer.label : r->peer.agent_id[0] ? r->peer.agent_id : "the other agent";
+    return r->peer.label[0]      ? r->peer.label
+           : r->peer.agent_id[0] ? r->peer.agent_id
+                                 : "the other agent";
 }
 
 static void explain_failure(struct reach *r, enum tunnel_failure why, const char *text)
@@ -433,7 +441,8 @@ static void explain_failure(struct reach *r, enum tunnel_failure why, const char
         failure_set(f, "not_reachable", "%s has ended the connection: %s", label_of(r), text);
         return;
     case TUNNEL_PROTOCOL:
-        failure_set(f, "other", "%s and this agent do not understand each other: %s", label_of(r), text);
+        failure_set(f, "other", "%s and this agent do not understand each other: %s", label_of(r),
+                    text);
         return;
     case TUNNEL_EXPIRED:
         failure_set(f, "not_reachable", "%s was away for too long: %s", label_of(r), text);
@@ -442,8 +451,9 @@ static void explain_failure(struct reach *r, enum tunnel_failure why, const char
 }
 
 /*
- * There is no pipe to be had: r->why. `refused`: and trying again soon is of no use. A tunnel that has been
- * up is worth waiting for; one that never was is given up, so that clients who wait for it are told.
+ * There is no pipe to be had: r->why. `refused`: and trying again soon is of no use. A tunnel that
+ * has been up is worth waiting for; one that never was is given up, so that clients who wait for it
+ * are told.
  */
 static void no_pipe(struct reach *r, bool refused)
 {
@@ -541,8 +551,8 @@ static void on_want_pipe(void *owner, bool resume, enum pipe_mode mode)
     ask_cancel(r->ask);
     r->wanted = mode;
     r->ask = uplink_ask(r->all->parts->uplink,
-                        json_pack("{s:s, s:s, s:s, s:s}", "type", "open", "service", r->name, "purpose",
-                                  resume ? "resume" : "reach", "mode", asked_mode(mode)),
+                        json_pack("{s:s, s:s, s:s, s:s}", "type", "open", "service", r->name,
+                                  "purpose", resume ? "resume" : "reach", "mode", asked_mode(mode)),
                         on_opened, r);
 }
 
@@ -560,7 +570,8 @@ static void on_up(struct reach *r)
 /* An attempt has come to nothing, and the next one follows. */
 static void count_attempt(struct reach *r)
 {
-    list_each(at, after, &r->waiters) {
+    list_each(at, after, &r->waiters)
+    {
         struct reaching *w = list_entry(at, struct reaching, link);
         if (++w->attempts >= REACHES_ATTEMPTS)
             fail_one(w, &r->why);
@@ -588,7 +599,8 @@ static void on_tunnel_closed(struct reach *r, enum tunnel_failure why)
         retry_with_backoff(r);
 }
 
-static void on_state(void *owner, enum tunnel_state state, enum tunnel_failure why, const char *text)
+static void on_state(void *owner, enum tunnel_state state, enum tunnel_failure why,
+                     const char *text)
 {
     struct reach *r = owner;
 
@@ -628,7 +640,7 @@ static void open_tunnel(void *owner)
         forward_set_tunnel(r->forward, r->tunnel);
 }
 
-/* --- beginning ------------------------------------------------------------------------------------------------------ */
+/* --- beginning ------------------------------------------------------------------------------- */
 
 /* What could not be done within somebody else's call. */
 static void on_later(void *owner)
@@ -700,19 +712,21 @@ static size_t count(const struct reaches *rs)
 }
 
 /* Why not even to begin; code NULL: nothing. */
-static void judge_wish(const struct reaches *rs, const struct reach *r, const struct reach_wish *wish,
-                       struct failure *why)
+static void judge_wish(const struct reaches *rs, const struct reach *r,
+                       const struct reach_wish *wish, struct failure *why)
 {
     const struct state_exposed *own = exposes_online(rs->parts->exposes, wish->name);
 
     why->code = NULL;
     if (own) {
-        failure_set(why, "usage", "%s is exposed by this very agent: it is at %s", wish->name, own->target);
+        failure_set(why, "usage", "%s is exposed by this very agent: it is at %s", wish->name,
+                    own->target);
         failure_hint(why, "connect to that directly, or reach it from another machine");
     } else if (r == NULL && count(rs) >= REACHES_MAX) {
         failure_set(why, "other", "an agent reaches at most %d services", REACHES_MAX);
     } else if (r && wish->port != 0 && r->forward && forward_port(r->forward) != wish->port) {
-        failure_set(why, "other", "%s is reached at port %u already", r->name, forward_port(r->forward));
+        failure_set(why, "other", "%s is reached at port %u already", r->name,
+                    forward_port(r->forward));
         failure_hint(why, "connect unreach %s first", r->name);
     } else if (r && wish->mode != PIPE_AUTO && wish->mode != r->mode) {
         failure_set(why, "other", "%s is reached already, through a pipe of mode %s", r->name,
@@ -722,7 +736,8 @@ static void judge_wish(const struct reaches *rs, const struct reach *r, const st
 }
 
 /*
- * Opens the port at once if it is known; otherwise it is when the hub has told the target. RC_OK, or r->why.
+ * Opens the port at once if it is known; otherwise it is when the hub has told the target. RC_OK,
+ * or r->why.
  */
 static enum rc want_port(struct reach *r, const struct reach_wish *wish)
 {
@@ -813,7 +828,7 @@ enum rc reaches_join(struct reaches *rs, const char *name, int fd, struct reader
     return forward_fd(rs->parts->loop, r->tunnel, fd, early);
 }
 
-/* --- the end ------------------------------------------------------------------------------------------------------------ */
+/* --- the end --------------------------------------------------------------------------------- */
 
 enum rc reaches_drop(struct reaches *rs, const char *name, struct failure *why)
 {
@@ -869,11 +884,12 @@ void reaches_free(struct reaches *rs)
     free(rs);
 }
 
-/* --- from outside ---------------------------------------------------------------------------------------------------------- */
+/* --- from outside ---------------------------------------------------------------------------- */
 
 void reaches_retry(struct reaches *rs)
 {
-    list_each(at, after, &rs->all) {
+    list_each(at, after, &rs->all)
+    {
         struct reach *r = list_entry(at, struct reach, link);
         if (r->tunnel)
             tunnel_retry_now(r->tunnel);

@@ -9,10 +9,12 @@
 #include "base/reader.h"
 
 /*
- * reaches -- the services of other agents that this one reaches: for each a tunnel and a local port.
+ * reaches -- the services of other agents that this one reaches: for each a tunnel and a local
+ * port.
  *
  * A reach that has worked once is kept up: its tunnel is opened again whenever it has ended, and it
- * comes back when the agent starts again. One that never worked goes when its command has been told why.
+ * comes back when the agent starts again. One that never worked goes when its command has been told
+ * why.
  */
 struct parts;
 struct reaches;
@@ -20,12 +22,12 @@ struct reaching;
 
 enum {
     REACHES_MAX = STATE_SERVICES_MAX,
-    REACHES_COMMAND_MS = 45 * 1000,     /* until a command is told that it takes too long */
-    REACHES_ATTEMPTS = 3,               /* failed ones that a command waits through */
-    REACHES_RETRY_MAX_MS = 10 * 1000,   /* between two tunnels to a service that is away */
-    REACHES_REFUSED_MS = 60 * 1000,     /* until a refused peer is tried again */
-    REACHES_PORT_MS = 5 * 1000,         /* until a port that was in use is tried again */
-    REACHES_IDLE_MS = 60 * 1000,        /* how long a tunnel for --stdio outlives its last stream */
+    REACHES_COMMAND_MS = 45 * 1000,   /* until a command is told that it takes too long */
+    REACHES_ATTEMPTS = 3,             /* failed ones that a command waits through */
+    REACHES_RETRY_MAX_MS = 10 * 1000, /* between two tunnels to a service that is away */
+    REACHES_REFUSED_MS = 60 * 1000,   /* until a refused peer is tried again */
+    REACHES_PORT_MS = 5 * 1000,       /* until a port that was in use is tried again */
+    REACHES_IDLE_MS = 60 * 1000,      /* how long a tunnel for --stdio outlives its last stream */
 };
 
 struct reaches *reaches_new(struct parts *p);
@@ -45,7 +47,8 @@ struct reach_wish {
 
 struct reaching_events {
     void (*on_progress)(void *owner, const char *text);
-    /* Once, the last: with the answer of docs/protocol.md §9 (borrowed; of stdio: empty), or NULL and why not. */
+    /* Once, the last: with the answer of docs/protocol.md §9 (borrowed; of stdio: empty), or NULL
+     * and why not. */
     void (*on_done)(void *owner, json_t *answer, const struct failure *why);
 };
 
@@ -54,7 +57,8 @@ struct reaching *reaches_begin(struct reaches *rs, const struct reach_wish *wish
                                const struct reaching_events *events, void *owner);
 /* Nobody waits any more. */
 void reaching_cancel(struct reaching *w);
-/* Takes `fd` and joins it to a new stream of a service that is up. RC_ABSENT, RC_LIMIT: fd is closed. */
+/* Takes `fd` and joins it to a new stream of a service that is up. RC_ABSENT, RC_LIMIT: fd is
+ * closed. */
 MUST_CHECK enum rc reaches_join(struct reaches *rs, const char *name, int fd, struct reader early);
 
 /* RC_ABSENT: not reached. RC_SYSTEM: `why`: still reached. */

@@ -22,8 +22,7 @@ enum {
     SETTINGS_TOKEN_FILE_MAX = 256,
 };
 
-enum rc settings_path(const char *folder, const char *name, char out[PATH_MAX],
-                      struct failure *why)
+enum rc settings_path(const char *folder, const char *name, char out[PATH_MAX], struct failure *why)
 {
     if (text_format(out, PATH_MAX, "%s/%s", folder, name) == RC_OK)
         return RC_OK;
@@ -31,7 +30,7 @@ enum rc settings_path(const char *folder, const char *name, char out[PATH_MAX],
     return RC_INPUT;
 }
 
-/* --- config.json ------------------------------------------------------------------------------ */
+/* --- config.json ----------------------------------------------------------------------------- */
 
 static enum rc bad_member(const struct settings *s, const char *name, const char *problem,
                           struct failure *why)
@@ -102,7 +101,7 @@ static enum rc take_document(struct settings *s, struct token_hash *token_hash, 
     return RC_OK;
 }
 
-/* --- the token -------------------------------------------------------------------------------- */
+/* --- the token ------------------------------------------------------------------------------- */
 
 static enum rc read_token(const char *path, struct token *out)
 {
@@ -138,7 +137,8 @@ static bool token_matches(const char *path, const struct token_hash *expected, s
  * The token that config.json means. A crash may have left it in token.next, where
  * settings_save_login() puts it first.
  */
-static enum rc load_token(struct settings *s, const struct token_hash *expected, struct failure *why)
+static enum rc load_token(struct settings *s, const struct token_hash *expected,
+                          struct failure *why)
 {
     char path[PATH_MAX], next[PATH_MAX];
 
@@ -158,7 +158,7 @@ static enum rc load_token(struct settings *s, const struct token_hash *expected,
     return RC_OK;
 }
 
-/* --- all of it --------------------------------------------------------------------------------- */
+/* --- all of it ------------------------------------------------------------------------------- */
 
 enum rc settings_load(const char *folder, struct settings *out, struct failure *why)
 {
@@ -236,7 +236,9 @@ enum rc settings_save(struct settings *s, struct failure *why)
         struct token_hash hash = token_hash(&s->token);
         set_hash(d, "token_sha256", &hash);
     }
-    /* What stands there already need not be written: starting must not depend on room on the disk. */
+    /*
+     * What stands there already need not be written: starting must not depend on room on the disk.
+     */
     if (!json_equal(before, d))
         rc = json_file_save(path, d, why);
     s->document = rc == RC_OK ? d : before;
@@ -281,7 +283,7 @@ enum rc settings_save_login(struct settings *s, struct failure *why)
     return RC_OK;
 }
 
-/* --- the lock ------------------------------------------------------------------------------------ */
+/* --- the lock -------------------------------------------------------------------------------- */
 
 static enum rc refuse_second(int fd, const char *folder, struct failure *why)
 {
@@ -326,7 +328,7 @@ enum rc settings_lock(const char *folder, int *out, struct failure *why)
     return RC_OK;
 }
 
-/* --- labels and hubs ------------------------------------------------------------------------------- */
+/* --- labels and hubs ------------------------------------------------------------------------- */
 
 bool settings_is_label(const char *text)
 {

@@ -62,8 +62,8 @@ MUST_CHECK enum rc settings_path(const char *folder, const char *name, char out[
                                  struct failure *why);
 
 /*
- * Takes the lock of the folder; it is held until the descriptor `*out` is closed. RC_EXISTS: `why` names the process that
- * has it.
+ * Takes the lock of the folder; it is held until the descriptor `*out` is closed. RC_EXISTS: `why`
+ * names the process that has it.
  */
 MUST_CHECK enum rc settings_lock(const char *folder, int *out, struct failure *why);
 

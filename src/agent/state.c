@@ -22,7 +22,7 @@ bool state_is_protocol(const char *text)
     return strcmp(text, "tcp") == 0 || strcmp(text, "http") == 0 || strcmp(text, "https") == 0;
 }
 
-/* --- entries ------------------------------------------------------------------------------------ */
+/* --- entries --------------------------------------------------------------------------------- */
 
 static enum rc read_exposed(const char *name, const json_t *entry, struct state_exposed *out)
 {
@@ -54,13 +54,13 @@ static enum rc read_reached(const char *name, const json_t *entry, struct state_
     return RC_OK;
 }
 
-/* --- the file ------------------------------------------------------------------------------------ */
+/* --- the file -------------------------------------------------------------------------------- */
 
 static enum rc bad_entry(const struct state *st, const char *kind, const char *name,
                          struct failure *why)
 {
-    failure_set(why, "other", "%s is broken: the %s service \"%.64s\" makes no sense", st->path, kind,
-                name);
+    failure_set(why, "other", "%s is broken: the %s service \"%.64s\" makes no sense", st->path,
+                kind, name);
     failure_hint(why, "put it right, or move it away; nothing was changed");
     return RC_INPUT;
 }
@@ -84,17 +84,18 @@ static enum rc check(const struct state *st, struct failure *why)
     json_t *entry;
 
     if (st->exposed == NULL || st->reached == NULL) {
-        failure_set(why, "other",
-                    "%s is broken: \"exposed\" and \"reached\" must be objects of at most %d entries",
-                    st->path, STATE_SERVICES_MAX);
+        failure_set(
+            why, "other",
+            "%s is broken: \"exposed\" and \"reached\" must be objects of at most %d entries",
+            st->path, STATE_SERVICES_MAX);
         return RC_INPUT;
     }
-    json_object_foreach(st->exposed, name, entry)
-        if (read_exposed(name, entry, &e) != RC_OK)
-            return bad_entry(st, "exposed", name, why);
-    json_object_foreach(st->reached, name, entry)
-        if (read_reached(name, entry, &r) != RC_OK)
-            return bad_entry(st, "reached", name, why);
+    json_object_foreach(st->exposed, name, entry) if (read_exposed(name, entry, &e) !=
+                                                      RC_OK) return bad_entry(st, "exposed", name,
+                                                                              why);
+    json_object_foreach(st->reached, name, entry) if (read_reached(name, entry, &r) !=
+                                                      RC_OK) return bad_entry(st, "reached", name,
+                                                                              why);
     return RC_OK;
 }
 
@@ -130,7 +131,7 @@ void state_free(struct state *st)
     free(st);
 }
 
-/* --- reading --------------------------------------------------------------------------------------- */
+/* --- reading --------------------------------------------------------------------------------- */
 
 static const char *name_at(json_t *section, size_t i)
 {
@@ -155,7 +156,7 @@ enum rc state_reached_at(const struct state *st, size_t i, struct state_reached 
     return name ? read_reached(name, json_object_get(st->reached, name), out) : RC_ABSENT;
 }
 
-/* --- changing ---------------------------------------------------------------------------------------- */
+/* --- changing -------------------------------------------------------------------------------- */
 
 /*
  * Puts `members` (taken; NULL: nothing, the entry goes) in the place of the entry, keeping members
@@ -198,7 +199,8 @@ enum rc state_put_exposed(struct state *st, const struct state_exposed *e, struc
     if (rc != RC_OK)
         return rc;
     return change(st, st->exposed, e->name,
-                  json_pack("{s:o, s:s}", "target", json_text(e->target), "protocol", e->protocol), why);
+                  json_pack("{s:o, s:s}", "target", json_text(e->target), "protocol", e->protocol),
+                  why);
 }
 
 enum rc state_put_reached(struct state *st, const struct state_reached *r, struct failure *why)
@@ -208,8 +210,8 @@ enum rc state_put_reached(struct state *st, const struct state_reached *r, struc
     if (rc != RC_OK)
         return rc;
     return change(st, st->reached, r->name,
-                  json_pack("{s:i, s:i, s:s}", "port", (int)r->port, "asked_port", (int)r->asked, "pipe",
-                            pipe_mode_text(r->mode)),
+                  json_pack("{s:i, s:i, s:s}", "port", (int)r->port, "asked_port", (int)r->asked,
+                            "pipe", pipe_mode_text(r->mode)),
                   why);
 }
 

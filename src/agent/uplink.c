@@ -29,8 +29,8 @@ struct uplink {
     enum uplink_state state;
     int64_t since;
     struct failure why;
-    struct hub_call *call;   /* while connecting */
-    struct websocket *ws;    /* then */
+    struct hub_call *call; /* while connecting */
+    struct websocket *ws;  /* then */
     struct ask *hello;
     struct list asks;
     uint64_t next_id, heard_ms, connected_ms;
@@ -57,7 +57,7 @@ static void set_state(struct uplink *u, enum uplink_state state)
     u->since = clock_unix();
 }
 
-/* --- asks ---------------------------------------------------------------------------------------- */
+/* --- asks ------------------------------------------------------------------------------------ */
 
 static void free_ask(struct ask *a)
 {
@@ -147,7 +147,9 @@ struct ask *uplink_ask(struct uplink *u, json_t *request,
     return ask(u, request, u->state == UPLINK_CONNECTED, done, owner);
 }
 
-/* Those that wait for a link that has gone. Their owners may ask again at once: that fails later. */
+/*
+ * Those that wait for a link that has gone. Their owners may ask again at once: that fails later.
+ */
 static void fail_asks(struct uplink *u)
 {
     struct failure why;
@@ -164,7 +166,7 @@ static void fail_asks(struct uplink *u)
         finish_ask(list_entry(waiting.next, struct ask, link), NULL, &why);
 }
 
-/* --- the end of a link ------------------------------------------------------------------------------ */
+/* --- the end of a link ----------------------------------------------------------------------- */
 
 static void stop_link(struct uplink *u)
 {
@@ -213,7 +215,8 @@ static void on_ws_closed(void *owner, enum rc why, uint16_t code)
 
     switch (code) {
     case CODE_REPLACED:
-        failure_set(&u->why, "replaced", "this agent was started elsewhere with the same configuration");
+        failure_set(&u->why, "replaced",
+                    "this agent was started elsewhere with the same configuration");
         failure_hint(&u->why, "each agent needs a folder of its own; copy none to another machine");
         end(u);
         return;
@@ -255,7 +258,7 @@ static void drop(struct uplink *u, uint16_t code, const char *reason)
     u->ws = NULL;
 }
 
-/* --- what the hub says ---------------------------------------------------------------------------- */
+/* --- what the hub says ----------------------------------------------------------------------- */
 
 static void take_reply(struct uplink *u, const json_t *message)
 {
@@ -265,7 +268,8 @@ static void take_reply(struct uplink *u, const json_t *message)
 
     if (json_copy_number(message, "re", 1, INT64_MAX, &id) != RC_OK)
         return;
-    list_each(at, after, &u->asks) {
+    list_each(at, after, &u->asks)
+    {
         struct ask *a = list_entry(at, struct ask, link);
         if (a->id != id)
             continue;
@@ -316,7 +320,8 @@ static void on_ws_message(void *owner, struct reader text)
 {
     struct uplink *u = owner;
     json_t *message =
-        text.left > 0 ? json_loadb((const char *)text.at, text.left, JSON_REJECT_DUPLICATES, NULL) : NULL;
+        text.left > 0 ? json_loadb((const char *)text.at, text.left, JSON_REJECT_DUPLICATES, NULL)
+                      : NULL;
 
     if (!json_is_object(message)) {
         log_warn("uplink.no_json");
@@ -371,11 +376,11 @@ void uplink_agree(struct uplink *u, uint64_t id)
 void uplink_refuse(struct uplink *u, uint64_t id, const char *code, const char *message)
 {
     if (u->ws)
-        send_object(u, json_pack("{s:s, s:I, s:{s:s, s:o}}", "type", "reply", "re", (json_int_t)id, "error",
-                                 "code", code, "message", json_text(message)));
+        send_object(u, json_pack("{s:s, s:I, s:{s:s, s:o}}", "type", "reply", "re", (json_int_t)id,
+                                 "error", "code", code, "message", json_text(message)));
 }
 
-/* --- connecting --------------------------------------------------------------------------------------- */
+/* --- connecting ------------------------------------------------------------------------------ */
 
 static void on_welcome(void *owner, const json_t *reply, const struct failure *why)
 {
@@ -405,8 +410,8 @@ static void say_hello(struct uplink *u)
 
     (void)json_object_set_new(hello, "type", json_string("hello"));
     (void)json_object_set_new(hello, "version", json_string(CONNECT_VERSION));
-    (void)json_object_set_new(hello, "protocol",
-                              json_pack("{s:i, s:i}", "min", UPLINK_PROTOCOL, "max", UPLINK_PROTOCOL));
+    (void)json_object_set_new(
+        hello, "protocol", json_pack("{s:i, s:i}", "min", UPLINK_PROTOCOL, "max", UPLINK_PROTOCOL));
     u->hello = ask(u, hello, true, on_welcome, u);
 }
 
@@ -468,7 +473,7 @@ static void dial(void *owner)
     u->call = hub_call_start(u->setup.loop, u->setup.hub, &request, &call_events, u);
 }
 
-/* --- life ------------------------------------------------------------------------------------------------ */
+/* --- life ------------------------------------------------------------------------------------ */
 
 struct uplink *uplink_new(const struct uplink_setup *setup)
 {
@@ -496,7 +501,7 @@ void uplink_free(struct uplink *u)
     free(u);
 }
 
-/* --- questions -------------------------------------------------------------------------------------------- */
+/* --- questions ------------------------------------------------------------------------------- */
 
 enum uplink_state uplink_state(const struct uplink *u)
 {

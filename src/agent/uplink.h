@@ -13,8 +13,8 @@
  * uplink -- the control link to the hub (docs/protocol.md §2): kept up, with
  * requests and their replies in both directions.
  *
- * A link that is lost is dialled again by itself: at once, then with backoff.h. A token that the hub does not take, and
- * a link that was replaced, end it for good.
+ * A link that is lost is dialled again by itself: at once, then with backoff.h. A token that the
+ * hub does not take, and a link that was replaced, end it for good.
  *
  * Life: from uplink_new() until uplink_free(), after which no event comes.
  */
@@ -23,7 +23,7 @@ struct ask;
 
 enum {
     UPLINK_MESSAGE_MAX = 64 * 1024,
-    UPLINK_ASK_MS = 15 * 1000,   /* for a reply */
+    UPLINK_ASK_MS = 15 * 1000, /* for a reply */
     UPLINK_PING_MS = 4 * 1000,
     UPLINK_SILENT_MS = 10 * 1000, /* nothing heard: the link is dead */
     UPLINK_STABLE_MS = 5 * 1000,  /* a link that lived so long is dialled again at once */
@@ -63,8 +63,9 @@ struct uplink *uplink_new(const struct uplink_setup *setup);
 void uplink_free(struct uplink *u);
 
 /*
- * Asks the hub. Takes `request`: an object with "type"; the id is added. `done` is called exactly once, never from within: with
- * the reply, or with NULL and why not (of the hub, no connection, no reply in time); after it the ask is gone.
+ * Asks the hub. Takes `request`: an object with "type"; the id is added. `done` is called exactly
+ * once, never from within: with the reply, or with NULL and why not (of the hub, no connection, no
+ * reply in time); after it the ask is gone.
  */
 struct ask *uplink_ask(struct uplink *u, json_t *request,
                        void (*done)(void *owner, const json_t *reply, const struct failure *why),

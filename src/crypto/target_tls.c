@@ -35,6 +35,15 @@ static bool is_address(const char *host)
     return strchr(host, ':') != NULL || inet_pton(AF_INET, host, address) == 1;
 }
 
+/* What SSL_set_tlsext_host_name() does, without its cast. */
+static bool send_name(SSL *ssl, const char *host)
+{
+    char name[256];
+
+    return text_copy(name, sizeof name, host) == RC_OK &&
+           SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, name) == 1;
+}
+
 SSL *target_tls_connection(SSL_CTX *context, const char *host)
 {
     SSL *ssl = SSL_new(context);
@@ -42,7 +51,7 @@ SSL *target_tls_connection(SSL_CTX *context, const char *host)
     if (ssl == NULL)
         return NULL;
     SSL_set_connect_state(ssl);
-    if (host[0] != '\0' && !is_address(host) && SSL_set_tlsext_host_name(ssl, host) != 1)
+    if (host[0] != '\0' && !is_address(host) && !send_name(ssl, host))
         ERR_clear_error(); /* goes without, then */
     return ssl;
 }

@@ -15,9 +15,10 @@ struct ssl_st;
 enum { CERTIFICATE_NAME_SIZE = 128 };
 
 struct certificate_summary {
-    char subject[CERTIFICATE_NAME_SIZE], issuer[CERTIFICATE_NAME_SIZE]; /* common name, or organisation */
-    int days_left;    /* negative: expired so long ago */
-    bool self_signed; /* issued by itself */
+    char subject[CERTIFICATE_NAME_SIZE],
+        issuer[CERTIFICATE_NAME_SIZE]; /* common name, or organisation */
+    int days_left;                     /* negative: expired so long ago */
+    bool self_signed;                  /* issued by itself */
 };
 
 MUST_CHECK enum rc target_tls_new(struct ssl_ctx_st **out);

@@ -17,7 +17,8 @@ static inline int folder_make(void **state)
     char *path = malloc(PATH_MAX);
 
     assert_non_null(path);
-    (void)snprintf(path, PATH_MAX, "%s/connect-test-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    (void)snprintf(path, PATH_MAX, "%s/connect-test-XXXXXX",
+                   getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
     assert_non_null(mkdtemp(path));
     *state = path;
     return 0;

@@ -9,7 +9,8 @@
 
 static void the_first_retry_comes_at_once_and_the_others_within_their_bounds(void **state)
 {
-    static const uint64_t most[] = {0, 250, 500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000};
+    static const uint64_t most[] = {0,    250,   500,   1000,  2000, 4000,
+                                    8000, 16000, 30000, 30000, 30000};
 
     (void)state;
     for (unsigned failed = 0; failed < sizeof most / sizeof most[0]; failed++) {
@@ -48,9 +49,8 @@ static void a_port_that_cannot_be_had_has_a_next_one(void **state)
         enum rc why;
         uint16_t next;
     } cases[] = {
-        {5432, RC_EXISTS, 5433}, {80, RC_AUTH, 8080},   {443, RC_AUTH, 8443},
-        {80, RC_EXISTS, 81},     {1023, RC_AUTH, 9023}, {65535, RC_EXISTS, 0},
-        {5000, RC_AUTH, 5001},
+        {5432, RC_EXISTS, 5433}, {80, RC_AUTH, 8080},   {443, RC_AUTH, 8443},  {80, RC_EXISTS, 81},
+        {1023, RC_AUTH, 9023},   {65535, RC_EXISTS, 0}, {5000, RC_AUTH, 5001},
     };
 
     (void)state;
@@ -77,7 +77,9 @@ static void an_offer_is_read_whole(void **state)
     struct pins_peer peer;
 
     (void)state;
-    assert_int_equal(read("{\"ticket\":\"" KEY "\",\"service\":\"db\",\"mode\":\"wrapped\"," PEER "}", &offer, &peer),
+    assert_int_equal(read("{\"ticket\":\"" KEY "\",\"service\":\"db\",\"mode\":\"wrapped\"," PEER
+                          "}",
+                          &offer, &peer),
                      RC_OK);
     assert_string_equal(offer.ticket, KEY);
     assert_string_equal(offer.service, "db");
@@ -100,9 +102,12 @@ static void an_offer_that_is_not_right_is_refused(void **state)
         "{\"ticket\":\"" KEY "\",\"service\":7," PEER "}",
         "{\"ticket\":\"" KEY "\",\"service\":\"db\",\"mode\":\"rubber\"," PEER "}",
         "{\"ticket\":\"" KEY "\",\"service\":\"db\"}",
-        "{\"ticket\":\"" KEY "\",\"service\":\"db\",\"peer\":{\"agent_id\":\"\",\"public_key\":\"" KEY "\"}}",
-        "{\"ticket\":\"" KEY "\",\"service\":\"db\",\"peer\":{\"agent_id\":\"a\",\"public_key\":\"00\"}}",
-        "{\"ticket\":\"" KEY "\",\"service\":\"db\",\"peer\":{\"agent_id\":\"" KEY "\",\"public_key\":\"" KEY "\"}}",
+        "{\"ticket\":\"" KEY
+        "\",\"service\":\"db\",\"peer\":{\"agent_id\":\"\",\"public_key\":\"" KEY "\"}}",
+        "{\"ticket\":\"" KEY
+        "\",\"service\":\"db\",\"peer\":{\"agent_id\":\"a\",\"public_key\":\"00\"}}",
+        "{\"ticket\":\"" KEY "\",\"service\":\"db\",\"peer\":{\"agent_id\":\"" KEY
+        "\",\"public_key\":\"" KEY "\"}}",
     };
     struct pipe_offer offer;
     struct pins_peer peer;
@@ -121,15 +126,19 @@ static void a_check_from_elsewhere_keeps_only_what_we_know(void **state)
         {"{\"tcp\":{\"ok\":true,\"ms\":1.5}}", "{\"tcp\":{\"ok\":true,\"ms\":1.5}}"},
         {"{\"tcp\":{\"ok\":\"yes\",\"ms\":{},\"error\":[]}}", "{\"tcp\":{}}"},
         {"{\"tcp\":7,\"evil\":{\"ok\":true}}", "{}"},
-        {"{\"dns\":{\"addresses\":[\"::1\",7,\"a\\u0007b\"]}}", "{\"dns\":{\"addresses\":[\"::1\"]}}"},
-        {"{\"http\":{\"ok\":true,\"status\":200,\"body\":\"x\"}}", "{\"http\":{\"ok\":true,\"status\":200}}"},
-        {"{\"tls\":{\"issuer\":\"a\\u001bb\",\"subject\":\"s\",\"days_left\":-3,\"self_signed\":true}}",
+        {"{\"dns\":{\"addresses\":[\"::1\",7,\"a\\u0007b\"]}}",
+         "{\"dns\":{\"addresses\":[\"::1\"]}}"},
+        {"{\"http\":{\"ok\":true,\"status\":200,\"body\":\"x\"}}",
+         "{\"http\":{\"ok\":true,\"status\":200}}"},
+        {"{\"tls\":{\"issuer\":\"a\\u001bb\",\"subject\":\"s\",\"days_left\":-3,\"self_signed\":"
+         "true}}",
          "{\"tls\":{\"subject\":\"s\",\"days_left\":-3,\"self_signed\":true}}"},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        json_t *from = json_loads(cases[i].from, 0, NULL), *kept = json_loads(cases[i].kept, 0, NULL);
+        json_t *from = json_loads(cases[i].from, 0, NULL),
+               *kept = json_loads(cases[i].kept, 0, NULL);
         json_t *clean = diagnose_clean(from);
         assert_true(json_equal(clean, kept));
         json_decref(from);

@@ -11,8 +11,8 @@
 #include "net/loop.h"
 
 /*
- * A control socket in a folder of its own, and one client. What the agent does with a request is told by its
- * command: "answer", "fail", "wait" (for the test to go on), "socket".
+ * A control socket in a folder of its own, and one client. What the agent does with a request is
+ * told by its command: "answer", "fail", "wait" (for the test to go on), "socket".
  */
 struct world {
     char *folder;
@@ -24,7 +24,7 @@ struct world {
     bool ended;     /* the client's connection */
     struct request *waiting;
     unsigned handled, gone;
-    int taken;      /* a socket */
+    int taken; /* a socket */
     char early[64];
 };
 
@@ -190,7 +190,8 @@ static void a_failure_has_code_message_and_hint(void **state)
 
     send_text(w, "{\"v\":1,\"command\":\"fail\"}\n");
     run_until(w, has_ended);
-    expect_line(w, "{\"v\":1,\"error\":{\"code\":\"not_found\",\"message\":\"there is none\",\"hint\":\"look elsewhere\"}}\n");
+    expect_line(w, "{\"v\":1,\"error\":{\"code\":\"not_found\",\"message\":\"there is "
+                   "none\",\"hint\":\"look elsewhere\"}}\n");
 }
 
 static void however_the_line_is_cut_it_is_one_request(void **state)
@@ -238,7 +239,8 @@ static void what_is_no_request_is_refused(void **state)
         assert_int_equal(set_up((void **)&w), 0);
         send_text(w, cases[i].line);
         run_until(w, has_ended);
-        (void)snprintf(expected, sizeof expected, "{\"v\":1,\"error\":{\"code\":\"%s\"", cases[i].code);
+        (void)snprintf(expected, sizeof expected, "{\"v\":1,\"error\":{\"code\":\"%s\"",
+                       cases[i].code);
         struct reader got = buf_view(&w->got);
         assert_true(got.left > strlen(expected));
         assert_memory_equal(got.at, expected, strlen(expected));
@@ -257,7 +259,8 @@ static void a_line_that_never_ends_is_refused(void **state)
         assert_int_equal(send(w->client, part, sizeof part, MSG_NOSIGNAL), sizeof part);
     run_until(w, has_ended);
     assert_int_equal(w->handled, 0);
-    expect_line(w, "{\"v\":1,\"error\":{\"code\":\"usage\",\"message\":\"the request is too long\"}}\n");
+    expect_line(
+        w, "{\"v\":1,\"error\":{\"code\":\"usage\",\"message\":\"the request is too long\"}}\n");
 }
 
 /* A second request, or anything else behind the line, is not looked at. */
@@ -265,7 +268,8 @@ static void what_follows_the_line_means_nothing(void **state)
 {
     struct world *w = *state;
 
-    send_text(w, "{\"v\":1,\"command\":\"wait\"}\n{\"v\":1,\"command\":\"answer\"}\n\xff\xff garbage");
+    send_text(w,
+              "{\"v\":1,\"command\":\"wait\"}\n{\"v\":1,\"command\":\"answer\"}\n\xff\xff garbage");
     run_until(w, is_waiting);
     request_answer(w->waiting, NULL, false);
     run_until(w, has_ended);
@@ -356,16 +360,20 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_request_gets_its_answer_and_the_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failure_has_code_message_and_hint, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(however_the_line_is_cut_it_is_one_request, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(however_the_line_is_cut_it_is_one_request, set_up,
+                                        tear_down),
         cmocka_unit_test(what_is_no_request_is_refused),
         cmocka_unit_test_setup_teardown(a_line_that_never_ends_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_follows_the_line_means_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_client_that_leaves_gives_its_command_up, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_command_that_does_not_care_answers_nobody, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_client_that_leaves_gives_its_command_up, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_command_that_does_not_care_answers_nobody, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(attached_means_until_the_client_leaves, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_taken_socket_comes_with_what_was_sent_behind_the_line, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_path_that_no_socket_can_have_works_all_the_same, folder_make,
-                                        folder_remove),
+        cmocka_unit_test_setup_teardown(a_taken_socket_comes_with_what_was_sent_behind_the_line,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_path_that_no_socket_can_have_works_all_the_same,
+                                        folder_make, folder_remove),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

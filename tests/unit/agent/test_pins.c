@@ -20,7 +20,8 @@ static struct pins *load(const char *folder)
     struct failure why;
     struct pins *p = NULL;
 
-    assert_int_equal(pins_load(folder_file(folder, "known_agents.json", path), own, &p, &why), RC_OK);
+    assert_int_equal(pins_load(folder_file(folder, "known_agents.json", path), own, &p, &why),
+                     RC_OK);
     return p;
 }
 
@@ -44,21 +45,14 @@ static void every_case_is_judged(void **state)
         const char *service;
         enum pins_judgement expected;
     } cases[] = {
-        {"ag_1", 1, "db", PINS_KNOWN},
-        {"ag_1", 1, "other", PINS_KNOWN},
-        {"ag_1", 1, NULL, PINS_KNOWN},
-        {"ag_1", 3, "db", PINS_KEY_CHANGED},
-        {"ag_1", 3, NULL, PINS_KEY_CHANGED},
-        {"ag_1", 2, "db", PINS_KEY_CHANGED},
-        {"ag_2", 2, "other", PINS_KNOWN},
-        {"ag_2", 2, "db", PINS_SERVICE_MOVED},
-        {"ag_2", 2, NULL, PINS_KNOWN},
-        {"ag_3", 3, "db", PINS_SERVICE_MOVED},
-        {"ag_3", 3, "other", PINS_NEW},
-        {"ag_3", 3, NULL, PINS_NEW},
+        {"ag_1", 1, "db", PINS_KNOWN},       {"ag_1", 1, "other", PINS_KNOWN},
+        {"ag_1", 1, NULL, PINS_KNOWN},       {"ag_1", 3, "db", PINS_KEY_CHANGED},
+        {"ag_1", 3, NULL, PINS_KEY_CHANGED}, {"ag_1", 2, "db", PINS_KEY_CHANGED},
+        {"ag_2", 2, "other", PINS_KNOWN},    {"ag_2", 2, "db", PINS_SERVICE_MOVED},
+        {"ag_2", 2, NULL, PINS_KNOWN},       {"ag_3", 3, "db", PINS_SERVICE_MOVED},
+        {"ag_3", 3, "other", PINS_NEW},      {"ag_3", 3, NULL, PINS_NEW},
         {"ag_3", 1, "db", PINS_NEW}, /* the same machine, enrolled anew */
-        {"ag_2", 1, "db", PINS_KEY_CHANGED},
-        {"ag_1", 9, "db", PINS_OWN_KEY},
+        {"ag_2", 1, "db", PINS_KEY_CHANGED}, {"ag_1", 9, "db", PINS_OWN_KEY},
         {"ag_3", 9, NULL, PINS_OWN_KEY},
     };
     struct pins *p = load_known(*state);
@@ -111,7 +105,8 @@ static void what_is_remembered_survives(void **state)
     pins_free(p);
 }
 
-/* A handshake with another key is refused before this could be called; if it were, nothing may change. */
+/* A handshake with another key is refused before this could be called; if it were, nothing may
+ * change. */
 static void remembering_never_replaces_a_key(void **state)
 {
     struct pins *p = load_known(*state);
@@ -173,7 +168,8 @@ static void a_broken_file_is_refused_and_left_alone(void **state)
         struct failure why = {0};
         struct pins *p = NULL;
         folder_write(*state, "known_agents.json", cases[i]);
-        assert_int_equal(pins_load(folder_file(*state, "known_agents.json", path), own, &p, &why), RC_INPUT);
+        assert_int_equal(pins_load(folder_file(*state, "known_agents.json", path), own, &p, &why),
+                         RC_INPUT);
         assert_non_null(strstr(why.message, "known_agents.json"));
         folder_expect(*state, "known_agents.json", cases[i]);
     }
@@ -183,13 +179,17 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_case_is_judged, folder_make, folder_remove),
-        cmocka_unit_test_setup_teardown(a_refusal_names_both_fingerprints_and_the_command, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(a_refusal_names_both_fingerprints_and_the_command,
+                                        folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(what_is_remembered_survives, folder_make, folder_remove),
-        cmocka_unit_test_setup_teardown(remembering_never_replaces_a_key, folder_make, folder_remove),
-        cmocka_unit_test_setup_teardown(trust_accepts_a_key_and_the_services_that_moved_to_it, folder_make,
+        cmocka_unit_test_setup_teardown(remembering_never_replaces_a_key, folder_make,
                                         folder_remove),
-        cmocka_unit_test_setup_teardown(another_workspace_has_other_services, folder_make, folder_remove),
-        cmocka_unit_test_setup_teardown(a_broken_file_is_refused_and_left_alone, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(trust_accepts_a_key_and_the_services_that_moved_to_it,
+                                        folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(another_workspace_has_other_services, folder_make,
+                                        folder_remove),
+        cmocka_unit_test_setup_teardown(a_broken_file_is_refused_and_left_alone, folder_make,
+                                        folder_remove),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,8 +8,10 @@
 
 #include "folder.h"
 
-static const char token_text[] = "pct_00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
-static const char other_token[] = "pct_ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100";
+static const char token_text[] =
+    "pct_00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+static const char other_token[] =
+    "pct_ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100";
 
 static void log_in(struct settings *s, const char *folder, const char *token)
 {
@@ -66,11 +68,13 @@ static void members_that_are_not_known_are_kept(void **state)
     json_t *file = NULL;
     char path[PATH_MAX];
 
-    folder_write(*state, "config.json", "{\"v\":1,\"hub\":\"https://hub\",\"from_the_future\":{\"a\":[1]}}");
+    folder_write(*state, "config.json",
+                 "{\"v\":1,\"hub\":\"https://hub\",\"from_the_future\":{\"a\":[1]}}");
     log_in(&s, *state, token_text);
     settings_done(&s);
     assert_int_equal(json_file_load(folder_file(*state, "config.json", path), &file, &why), RC_OK);
-    assert_int_equal(json_array_size(json_object_get(json_object_get(file, "from_the_future"), "a")), 1);
+    assert_int_equal(
+        json_array_size(json_object_get(json_object_get(file, "from_the_future"), "a")), 1);
     json_decref(file);
 }
 
@@ -133,15 +137,18 @@ static void a_crash_before_the_last_rename_loses_nothing(void **state)
 
     log_in(&s, *state, token_text);
     settings_done(&s);
-    assert_int_equal(rename(folder_file(*state, "token", from), folder_file(*state, "token.next", to)), 0);
+    assert_int_equal(
+        rename(folder_file(*state, "token", from), folder_file(*state, "token.next", to)), 0);
     folder_write(*state, "token", other_token);
     assert_int_equal(settings_load(*state, &s, &why), RC_OK);
     assert_string_equal(s.token.text, token_text);
     settings_done(&s);
-    folder_expect(*state, "token", "pct_00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n");
+    folder_expect(*state, "token",
+                  "pct_00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n");
 }
 
-/* Beneath a folder that cannot be written in, as with a full disk: the reason is told, memory and file are the old. */
+/* Beneath a folder that cannot be written in, as with a full disk: the reason is told, memory and
+ * file are the old. */
 static void what_cannot_be_written_changes_nothing(void **state)
 {
     struct settings s, again;
@@ -232,12 +239,18 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_empty_folder_has_no_login, folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(what_was_saved_comes_back, folder_make, folder_remove),
-        cmocka_unit_test_setup_teardown(members_that_are_not_known_are_kept, folder_make, folder_remove),
-        cmocka_unit_test_setup_teardown(a_broken_file_is_named_and_left_alone, folder_make, folder_remove),
-        cmocka_unit_test_setup_teardown(a_token_of_another_login_is_none, folder_make, folder_remove),
-        cmocka_unit_test_setup_teardown(a_crash_before_the_last_rename_loses_nothing, folder_make, folder_remove),
-        cmocka_unit_test_setup_teardown(what_cannot_be_written_changes_nothing, folder_make, folder_remove),
-        cmocka_unit_test_setup_teardown(the_lock_names_the_process_that_has_it, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(members_that_are_not_known_are_kept, folder_make,
+                                        folder_remove),
+        cmocka_unit_test_setup_teardown(a_broken_file_is_named_and_left_alone, folder_make,
+                                        folder_remove),
+        cmocka_unit_test_setup_teardown(a_token_of_another_login_is_none, folder_make,
+                                        folder_remove),
+        cmocka_unit_test_setup_teardown(a_crash_before_the_last_rename_loses_nothing, folder_make,
+                                        folder_remove),
+        cmocka_unit_test_setup_teardown(what_cannot_be_written_changes_nothing, folder_make,
+                                        folder_remove),
+        cmocka_unit_test_setup_teardown(the_lock_names_the_process_that_has_it, folder_make,
+                                        folder_remove),
         cmocka_unit_test(labels_are_what_a_person_can_read),
         cmocka_unit_test(hubs_are_the_same_when_they_are_in_the_same_place),
     };

@@ -18,7 +18,8 @@ static void services_come_back_in_their_order(void **state)
 {
     struct state *st = load(*state);
     struct failure why;
-    struct state_exposed db = {"prod-db", "localhost:5432", "tcp"}, web = {"web", "unix:/run/w.sock", "http"};
+    struct state_exposed db = {"prod-db", "localhost:5432", "tcp"},
+                         web = {"web", "unix:/run/w.sock", "http"};
     struct state_reached r = {"other", 15432, 5432, PIPE_BASE64};
 
     assert_int_equal(state_put_exposed(st, &db, &why), RC_OK);
@@ -47,7 +48,8 @@ static void a_name_has_one_entry_and_can_go(void **state)
 {
     struct state *st = load(*state);
     struct failure why;
-    struct state_exposed first = {"db", "localhost:1", "tcp"}, second = {"db", "localhost:2", "https"}, e;
+    struct state_exposed first = {"db", "localhost:1", "tcp"},
+                         second = {"db", "localhost:2", "https"}, e;
 
     assert_int_equal(state_put_exposed(st, &first, &why), RC_OK);
     assert_int_equal(state_put_exposed(st, &second, &why), RC_OK);
@@ -67,7 +69,8 @@ static void what_cannot_be_written_is_not_there(void **state)
 {
     struct state *st = load(*state);
     struct failure why = {0};
-    struct state_exposed before = {"db", "localhost:1", "tcp"}, after = {"db", "localhost:2", "tcp"}, e;
+    struct state_exposed before = {"db", "localhost:1", "tcp"},
+                         after = {"db", "localhost:2", "tcp"}, e;
     struct state_exposed other = {"web", "localhost:3", "tcp"};
     char path[PATH_MAX];
 
@@ -130,7 +133,8 @@ static void a_broken_file_is_refused_and_left_alone(void **state)
         struct failure why = {0};
         struct state *st = NULL;
         folder_write(*state, "services.json", cases[i]);
-        assert_int_equal(state_load(folder_file(*state, "services.json", path), &st, &why), RC_INPUT);
+        assert_int_equal(state_load(folder_file(*state, "services.json", path), &st, &why),
+                         RC_INPUT);
         assert_non_null(strstr(why.message, "services.json"));
         folder_expect(*state, "services.json", cases[i]);
     }
@@ -139,11 +143,15 @@ static void a_broken_file_is_refused_and_left_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(services_come_back_in_their_order, folder_make, folder_remove),
-        cmocka_unit_test_setup_teardown(a_name_has_one_entry_and_can_go, folder_make, folder_remove),
-        cmocka_unit_test_setup_teardown(what_cannot_be_written_is_not_there, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(services_come_back_in_their_order, folder_make,
+                                        folder_remove),
+        cmocka_unit_test_setup_teardown(a_name_has_one_entry_and_can_go, folder_make,
+                                        folder_remove),
+        cmocka_unit_test_setup_teardown(what_cannot_be_written_is_not_there, folder_make,
+                                        folder_remove),
         cmocka_unit_test_setup_teardown(there_is_room_for_so_many, folder_make, folder_remove),
-        cmocka_unit_test_setup_teardown(a_broken_file_is_refused_and_left_alone, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(a_broken_file_is_refused_and_left_alone, folder_make,
+                                        folder_remove),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
