@@ -229,7 +229,6 @@ static enum rc take_head(struct ws_decoder *d, struct reader *in)
         return refuse(d, RC_PROTO, WS_CODE_PROTOCOL);
     d->head_len = 0;
     d->control_len = 0;
-    d->in_payload = true;
     return is_control(d->opcode) ? RC_OK : begin_data(d);
 }
 

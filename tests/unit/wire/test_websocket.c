@@ -423,6 +423,47 @@ static void utf8_of_every_code_point_is_valid_and_nothing_else(void **state)
     assert_int_equal(valid, 128 * 128 * 128 + 2 * 128 * (0x800 - 0x80) + (0x10000 - 0x800 - 0x800));
 }
 
+/* The validator looks at masked text, eight bytes at a time where it can. */
+static void masked_text_is_validated_at_every_offset(void **state)
+{
+    (void)state;
+    static const uint8_t high[WS_MASK_LEN] = {0x80, 0x7f, 0x00, 0xff};
+    static const struct {
+        const char *bytes;
+        size_t len;
+        bool valid;
+    } cases[] = {
+        {"\xc3\xa9", 2, true},
+        {"\xff", 1, false},
+        {"\xc3"
+         "aaaaaaaa"
+         "\xa9",
+         10, false}, /* a character that ASCII stands in the middle of */
+        {"\xf0\x9f\x98\x80", 4, true},
+        {"\xf0\x9f\x98"
+         "aaaaaaaa"
+         "\x80",
+         12, false},
+    };
+    char text[64];
+
+    for (size_t i = 0; i < COUNT(cases); i++)
+        for (size_t at = 0; at < 32; at++) {
+            struct buf wire;
+            struct ws_decoder d;
+            struct ws_event e;
+            memset(text, 'a', sizeof text);
+            memcpy(text + at, cases[i].bytes, cases[i].len);
+            buf_init(&wire, 128);
+            ws_put_frame(&wire, WS_OP_TEXT, reader_of(text, sizeof text), high);
+            struct reader in = buf_view(&wire);
+            ws_decoder_init(&d, WS_SERVER, sizeof text);
+            if ((ws_decode(&d, &in, &e) == RC_OK) != cases[i].valid)
+                fail_msg("case %zu at %zu", i, at);
+            buf_done(&wire);
+        }
+}
+
 static void a_close_frame_says_no_more_than_fits(void **state)
 {
     (void)state;
@@ -502,6 +543,7 @@ int main(void)
         cmocka_unit_test(masking_is_by_the_byte_from_any_offset),
         cmocka_unit_test(utf8_is_told_from_what_looks_like_it),
         cmocka_unit_test(utf8_of_every_code_point_is_valid_and_nothing_else),
+        cmocka_unit_test(masked_text_is_validated_at_every_offset),
         cmocka_unit_test(a_close_frame_says_no_more_than_fits),
         cmocka_unit_test(a_control_frame_that_is_too_long_is_not_written),
         cmocka_unit_test(the_accept_input_is_the_key_and_the_guid),
