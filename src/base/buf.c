@@ -22,7 +22,8 @@ void buf_done(struct buf *b)
     *b = (struct buf){0};
 }
 
-/* Room for `extra` bytes, which the limit counts, and `spare` ones behind them, which it does not. */
+/* Room for `extra` bytes, which the limit counts, and `spare` ones behind them, which it does not.
+ */
 static uint8_t *reserve(struct buf *b, size_t extra, size_t spare)
 {
     if (b->failed || extra > b->limit - b->len) {
