@@ -402,6 +402,7 @@ static void on_first_connect(struct agent *a)
     forget_api_key(a);
     reaches_restore(a->parts.reaches);
     report_success(a);
+    platform_trim_memory(); /* of the start: authorities, enrolment */
     log_info("agent.up", log_str("agent", a->parts.settings.agent_id),
              log_str("workspace", a->parts.settings.workspace));
 }

@@ -167,21 +167,29 @@ static void set_tick(struct tunnel *t)
         timer_start(&t->tick, due > now ? due - now : 0);
 }
 
-static void note_bytes(struct tunnels *ts)
+static void expect_quiet(struct tunnels *ts)
 {
     ts->busy = true;
     if (!timer_is_running(&ts->quiet))
         timer_start(&ts->quiet, TUNNELS_QUIET_MS);
 }
 
+static void note_bytes(struct tunnels *ts)
+{
+    if (ts->budget.chunks.idle_count > 0) /* a ping alone leaves nothing to give back */
+        expect_quiet(ts);
+}
+
 static void on_quiet(void *owner)
 {
     struct tunnels *ts = owner;
 
-    if (ts->busy)
+    if (ts->busy) {
         timer_start(&ts->quiet, TUNNELS_QUIET_MS);
-    else
+    } else {
         chunk_pool_trim(&ts->budget.chunks);
+        platform_trim_memory();
+    }
     ts->busy = false;
 }
 
@@ -487,6 +495,7 @@ struct tunnel *tunnel_open(struct tunnels *ts, const char *service, enum pipe_mo
     task_init(&t->later, ts->setup.loop, want_pipe, t);
     t->session = session_new(&setup, loop_now(ts->setup.loop));
     list_append(&ts->reaching, &t->link);
+    expect_quiet(ts); /* set-up leaves memory behind, too */
     set_tick(t);
     task_soon(&t->later);
     return t;
@@ -585,6 +594,7 @@ static struct tunnel *make_exposing(struct tunnels *ts, const struct frame_hello
     task_init(&t->later, ts->setup.loop, NULL, t);
     t->session = session_new(&setup, loop_now(ts->setup.loop));
     list_append(&ts->exposing, &t->link);
+    expect_quiet(ts);
     ts->exposing_count++;
     return t;
 }

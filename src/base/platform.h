@@ -42,3 +42,6 @@ void platform_close_from(int lowest);
 
 /* The file name of this program, for starting it again. RC_SYSTEM: cannot be told. */
 MUST_CHECK enum rc platform_self_path(char *out, size_t size);
+
+/* Gives memory that was freed back to the system, where the allocator would keep it. */
+void platform_trim_memory(void);

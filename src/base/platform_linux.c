@@ -1,6 +1,7 @@
 #include "base/platform.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -113,4 +114,11 @@ enum rc platform_self_path(char *out, size_t size)
         return RC_SYSTEM;
     out[len] = '\0';
     return RC_OK;
+}
+
+void platform_trim_memory(void)
+{
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
 }
