@@ -171,15 +171,20 @@ void request_on_gone(struct request *rq, void (*gone)(void *owner), void *owner)
 
 /* --- giving the socket away ------------------------------------------------------------------ */
 
-/* Frees the request and returns the descriptor; what was read stays in `*early`, the caller's. */
-static int release(struct request *rq, struct buf *early)
+/*
+ * RC_OK: the request is gone, the descriptor and what was read are the caller's. RC_AGAIN: the answer
+ * is still on its way. RC_CLOSED: the client has gone; on_conn_closed() follows.
+ */
+static enum rc release(struct request *rq, int *fd, struct buf *early)
 {
-    int fd = conn_release(rq->conn);
+    enum rc rc = conn_release(rq->conn, fd);
 
+    if (rc != RC_OK)
+        return rc;
     *early = rq->in;
     buf_init(&rq->in, 0);
     free_request(rq);
-    return fd;
+    return RC_OK;
 }
 
 static void hand_over(struct request *rq)
@@ -187,8 +192,10 @@ static void hand_over(struct request *rq)
     void (*take)(void *owner, int fd, struct reader early) = rq->take;
     void *owner = rq->take_owner;
     struct buf early;
+    int fd;
 
-    int fd = release(rq, &early);
+    if (release(rq, &fd, &early) != RC_OK)
+        return; /* until on_sent, or give_up() tells */
     take(owner, fd, buf_view(&early));
     buf_done(&early);
 }
@@ -207,20 +214,19 @@ void request_take_socket(struct request *rq, void (*take)(void *owner, int fd, s
     rq->take_owner = owner;
     conn_pause(rq->conn);
     send_line(rq, ok_object(NULL));
-    if (conn_queued(rq->conn) == 0)
-        hand_over(rq); /* a broken connection is found out by whoever reads it */
+    hand_over(rq);
 }
 
 int request_keep_socket(struct request *rq)
 {
     struct buf early;
+    int fd;
 
     send_line(rq, ok_object(NULL));
-    if (rq->closing || conn_queued(rq->conn) > 0) {
+    if (rq->closing || release(rq, &fd, &early) != RC_OK) {
         close_flushed(rq);
         return -1;
     }
-    int fd = release(rq, &early);
     buf_done(&early);
     return fd;
 }
@@ -229,7 +235,7 @@ static void on_sent(void *owner)
 {
     struct request *rq = owner;
 
-    if (rq->take && conn_queued(rq->conn) == 0)
+    if (rq->take)
         hand_over(rq);
 }
 

@@ -288,13 +288,13 @@ enum rc channel_release(struct channel *ch, int *fd)
 {
     if (ch->closing || ch->released)
         return RC_CLOSED;
-    if (conn_queued(ch->conn) > 0)
-        return RC_AGAIN;
+    enum rc rc = conn_release(ch->conn, fd);
+    if (rc != RC_OK)
+        return rc;
     ch->released = true;
     timer_stop(&ch->deadline);
     if (ch->tls)
         tls_stop(ch->tls);
-    *fd = conn_release(ch->conn);
     /* We may stand within tls_feed(): the memory goes when it has returned. */
     task_init(&ch->later, ch->loop, free_released, ch);
     task_soon(&ch->later);

@@ -1,6 +1,5 @@
 #include "net/conn.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -153,11 +152,15 @@ static void on_released(uv_handle_t *handle)
     free(handle->data);
 }
 
-int conn_release(struct conn *c)
+enum rc conn_release(struct conn *c, int *fd)
 {
-    assert(!c->closing && c->queue.len == 0);
+    if (c->closing)
+        return RC_CLOSED;
+    if (c->queue.len > 0)
+        return RC_AGAIN;
     stop(c, on_released);
-    return c->fd;
+    *fd = c->fd;
+    return RC_OK;
 }
 
 /* --- writing ------------------------------------------------------------------------ */

@@ -74,8 +74,9 @@ void conn_close(struct conn *c, enum rc why);
 void conn_reset(struct conn *c, enum rc why);
 
 /*
- * Gives the descriptor away: nothing may be queued. No event comes any more; the
- * connection frees itself. Non-blocking stays set.
+ * Gives the descriptor away. RC_OK: no event comes any more; the connection frees itself.
+ * Non-blocking stays set. RC_AGAIN: something is queued. RC_CLOSED: it is closing, perhaps because
+ * the last send has found it broken; on_closed comes.
  */
-int conn_release(struct conn *c);
+MUST_CHECK enum rc conn_release(struct conn *c, int *fd);
 int conn_fd(const struct conn *c); /* borrowed, for socket options */

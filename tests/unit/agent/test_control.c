@@ -57,6 +57,8 @@ static void handle(void *owner, struct request *rq, const char *command, const j
         request_answer(rq, NULL, true);
     } else if (strcmp(command, "socket") == 0) {
         request_take_socket(rq, on_taken, w);
+    } else if (strcmp(command, "keep") == 0) {
+        w->taken = request_keep_socket(rq);
     } else if (strcmp(command, "fail") == 0) {
         failure_set(&why, "not_found", "there is none");
         failure_hint(&why, "look elsewhere");
@@ -277,6 +279,15 @@ static void what_follows_the_line_means_nothing(void **state)
     expect_line(w, "{\"v\":1,\"ok\":true}\n");
 }
 
+static void run_a_round(struct world *w)
+{
+    struct timer step;
+
+    timer_init(&step, w->loop, stop_loop, w->loop);
+    timer_start(&step, 1);
+    loop_run(w->loop);
+}
+
 static void a_client_that_leaves_gives_its_command_up(void **state)
 {
     struct world *w = *state;
@@ -333,6 +344,31 @@ static void a_taken_socket_comes_with_what_was_sent_behind_the_line(void **state
     assert_int_equal(recv(w->taken, back, sizeof back, 0), 3);
 }
 
+/* The answer finds that out; the command that wanted the socket is told once. */
+static void a_client_that_left_has_no_socket_to_take(void **state)
+{
+    struct world *w = *state;
+
+    send_text(w, "{\"v\":1,\"command\":\"socket\"}\n");
+    (void)close(w->client);
+    w->client = -1;
+    while (w->taken == -2)
+        run_a_round(w);
+    assert_int_equal(w->taken, -1);
+}
+
+static void a_client_that_left_has_no_socket_to_keep(void **state)
+{
+    struct world *w = *state;
+
+    send_text(w, "{\"v\":1,\"command\":\"keep\"}\n");
+    (void)close(w->client);
+    w->client = -1;
+    while (w->handled == 0)
+        run_a_round(w);
+    assert_int_equal(w->taken, -1);
+}
+
 static void a_path_that_no_socket_can_have_works_all_the_same(void **state)
 {
     char long_folder[PATH_MAX];
@@ -372,6 +408,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(attached_means_until_the_client_leaves, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_taken_socket_comes_with_what_was_sent_behind_the_line,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_client_that_left_has_no_socket_to_take, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_client_that_left_has_no_socket_to_keep, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_path_that_no_socket_can_have_works_all_the_same,
                                         folder_make, folder_remove),
     };

@@ -121,6 +121,16 @@ static const struct channel_events agent_events = {
 static const struct channel_events hub_events = {
     .on_open = on_hub_open, .on_bytes = on_hub_bytes, .on_closed = on_closed};
 
+static void on_plain_open(void *owner)
+{
+    struct side *s = owner;
+
+    s->opened = true;
+}
+
+static const struct channel_events plain_events = {
+    .on_open = on_plain_open, .on_bytes = on_agent_bytes, .on_closed = on_closed};
+
 static void pair(struct side *agent, struct side *hub, struct ssl_ctx_st *context)
 {
     int fds[2];
@@ -226,6 +236,26 @@ static void garbage_instead_of_a_handshake_closes(void **state)
     (void)close(fds[1]);
 }
 
+/* The peer may go at any moment: also between its request and our answer. */
+static void what_the_last_send_has_broken_is_not_released(void **state)
+{
+    (void)state;
+    int fds[2];
+    struct side hub = {.released = -1};
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    hub.channel = channel_new(loop, fds[0], NULL, &plain_events, &hub);
+    while (!hub.opened)
+        run_a_moment();
+    (void)close(fds[1]);
+    channel_send(hub.channel, reader_of(answer, strlen(answer)));
+    assert_int_equal(channel_release(hub.channel, &hub.released), RC_CLOSED);
+    assert_int_equal(hub.released, -1);
+    while (!hub.ended)
+        run_a_moment();
+    assert_int_equal(hub.why, RC_SYSTEM);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +263,7 @@ int main(void)
         cmocka_unit_test(a_certificate_nobody_vouches_for_closes_with_the_reason),
         cmocka_unit_test(bindings_are_equal_at_both_ends_and_differ_between_connections),
         cmocka_unit_test(garbage_instead_of_a_handshake_closes),
+        cmocka_unit_test(what_the_last_send_has_broken_is_not_released),
     };
     return cmocka_run_group_tests_name("channel", tests, set_up, tear_down);
 }
