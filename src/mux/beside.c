@@ -38,7 +38,7 @@ void beside_clear(struct beside *b)
     beside_init(b);
 }
 
-/* --- control ------------------------------------------------------------------------ */
+/* --- control ------------------------------------------------------------------------- */
 
 void beside_answer(struct beside *b, uint64_t token)
 {
@@ -82,7 +82,7 @@ void beside_control_sent(struct beside *b, size_t len)
     b->frames_at += len;
 }
 
-/* --- datagrams ---------------------------------------------------------------------- */
+/* --- datagrams ----------------------------------------------------------------------- */
 
 static struct batch *add_batch(struct beside *b, uint64_t after)
 {

@@ -32,11 +32,11 @@ enum lane { LANE_NONE, LANE_SEQUENCE, LANE_CONTROL, LANE_DATAGRAMS };
 struct ping {
     uint64_t next_ms; /* when to ask */
     uint64_t token;   /* of the latest ask */
-    uint64_t asked_ms;
+    uint64_t asked_us;
     bool asked;        /* it is on its way and not answered */
     uint64_t answered; /* how many were */
-    uint64_t last_ms;  /* the latest round trip, at least 1; 0: none yet */
-    uint64_t least_ms; /* the shortest on this pipe: without our own queues in it; 0: none yet */
+    uint64_t last_us;  /* the latest round trip; 0: none yet */
+    uint64_t least_us; /* the shortest on this pipe: without our own queues in it; 0: none yet */
 };
 
 struct session {
@@ -46,6 +46,7 @@ struct session {
     struct session_budget *budget;
     const struct session_events *events;
     void *owner;
+    uint64_t (*clock_us)(void);
 
     uint64_t now_ms; /* of the latest call that told it */
     enum rc failed;  /* not RC_OK: the peer broke the protocol or closed */
@@ -87,6 +88,7 @@ struct session {
 /* --- session.c ---------------------------------------------------------------- */
 /* What windows and replay are measured by; 0: not known yet. */
 uint64_t session_rtt_ms(const struct session *s);
+uint64_t session_now_us(const struct session *s);
 
 /* --- outlet.c ------------------------------------------------------------------ */
 /* Tells the owner that there is output, if it does not know and is not in session_input(). */

@@ -3,8 +3,8 @@
 #include <assert.h>
 
 enum {
-    GRANT_PARTS = 4,     /* a grant is told when it is at least this part of the window */
-    ROUND_MIN_MS = 50,   /* a window used up sooner is too small, however short the round trip */
+    GRANT_PARTS = 4,   /* a grant is told when it is at least this part of the window */
+    ROUND_MIN_MS = 50, /* a window used up sooner is too small, however short the round trip */
 };
 
 void credit_out_init(struct credit_out *c, uint64_t first)

@@ -58,7 +58,7 @@ static enum rc violation(const struct session *s, const char *what, enum rc rc)
     return rc;
 }
 
-/* --- frames of a stream ----------------------------------------------------------------- */
+/* --- frames of a stream -------------------------------------------------------------- */
 
 /*
  * A frame came for a stream that is not there. RC_OK: it may be ignored, for the peer sent it
@@ -181,18 +181,18 @@ static enum rc on_datagram_frame(struct session *s, struct reader body)
     return RC_OK;
 }
 
-/* --- frames of the session ---------------------------------------------------------------- */
+/* --- frames of the session ----------------------------------------------------------- */
 
 static void measure(struct session *s)
 {
     struct ping *p = &s->ping;
-    uint64_t took_ms = s->now_ms - p->asked_ms;
+    uint64_t took_us = session_now_us(s) - p->asked_us;
 
     p->asked = false;
     p->answered++;
-    p->last_ms = took_ms > 0 ? took_ms : 1;
-    if (p->least_ms == 0 || p->last_ms < p->least_ms)
-        p->least_ms = p->last_ms;
+    p->last_us = took_us > 0 ? took_us : 1; /* 0 means that nothing was measured */
+    if (p->least_us == 0 || p->last_us < p->least_us)
+        p->least_us = p->last_us;
 }
 
 static enum rc on_ping_frame(struct session *s, struct reader body)
@@ -226,7 +226,7 @@ static enum rc on_close_frame(struct session *s, struct reader body)
     return RC_EOF;
 }
 
-/* --- cutting ---------------------------------------------------------------------------------- */
+/* --- cutting ------------------------------------------------------------------------- */
 
 /* A frame that is acted upon as a whole. */
 static enum rc act(struct session *s, struct reader body)

@@ -18,7 +18,7 @@ void outlet_wake(struct session *s)
     s->events->on_output(s->owner);
 }
 
-/* --- in ---------------------------------------------------------------------------------- */
+/* --- in ------------------------------------------------------------------------------ */
 
 void outlet_add(struct session *s, const uint8_t *frame, size_t len)
 {
@@ -69,7 +69,7 @@ void outlet_add_chunk(struct session *s, uint32_t stream, struct chunk *c)
     replay_add_chunk(&s->replay, c);
 }
 
-/* --- whose turn ---------------------------------------------------------------------------- */
+/* --- whose turn ---------------------------------------------------------------------- */
 
 bool outlet_can_keep(const struct session *s)
 {
@@ -114,7 +114,7 @@ void outlet_offer_room(struct session *s)
     s->offering = false;
 }
 
-/* --- out ----------------------------------------------------------------------------------- */
+/* --- out ----------------------------------------------------------------------------- */
 
 static void make_control(struct session *s)
 {
@@ -123,7 +123,7 @@ static void make_control(struct session *s)
     if (b->ask_due) {
         s->ping.token++;
         s->ping.asked = true;
-        s->ping.asked_ms = s->now_ms;
+        s->ping.asked_us = session_now_us(s);
     }
     if (b->ack_due) {
         s->told = intake_received(&s->intake);

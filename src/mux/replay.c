@@ -52,7 +52,7 @@ void replay_done(struct replay *r)
         drop_first(r);
 }
 
-/* --- in --------------------------------------------------------------------------- */
+/* --- in ------------------------------------------------------------------------------ */
 
 static size_t tail_room(const struct replay *r)
 {
@@ -119,7 +119,7 @@ void replay_add_chunk(struct replay *r, struct chunk *c)
     r->tail_cap = REPLAY_TAIL_FIRST;
 }
 
-/* --- out --------------------------------------------------------------------------- */
+/* --- out ----------------------------------------------------------------------------- */
 
 struct reader replay_piece(const struct replay *r)
 {

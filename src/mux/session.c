@@ -19,7 +19,7 @@ void session_budget_done(struct session_budget *b)
     chunk_pool_done(&b->chunks);
 }
 
-/* --- life ------------------------------------------------------------------------------------ */
+/* --- life ---------------------------------------------------------------------------- */
 
 struct session *session_new(const struct session_setup *setup, uint64_t now_ms)
 {
@@ -31,6 +31,7 @@ struct session *session_new(const struct session_setup *setup, uint64_t now_ms)
     s->budget = setup->budget;
     s->events = setup->events;
     s->owner = setup->owner;
+    s->clock_us = setup->clock_us;
     s->now_ms = now_ms;
     s->ack_ms = UINT64_MAX;
     replay_init(&s->replay, REPLAY_FIRST, REPLAY_MAX, &s->budget->replay_used);
@@ -62,7 +63,7 @@ const uint8_t *session_id(const struct session *s)
     return s->id;
 }
 
-/* --- pipes ------------------------------------------------------------------------------------ */
+/* --- pipes --------------------------------------------------------------------------- */
 
 uint32_t session_generation(const struct session *s)
 {
@@ -87,7 +88,7 @@ static void leave_pipe(struct session *s)
     s->lane = LANE_NONE;
     s->ack_ms = UINT64_MAX;
     s->ping.asked = false;
-    s->ping.least_ms = 0;
+    s->ping.least_us = 0;
     beside_clear(&s->beside);
     intake_cut(&s->intake);
 }
@@ -167,8 +168,7 @@ void session_close(struct session *s, enum close_reason why)
     outlet_wake(s);
 }
 
-/* --- time ---------------------------------------------------------------------------------------
- */
+/* --- time ---------------------------------------------------------------------------- */
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -231,9 +231,16 @@ uint64_t session_pings_answered(const struct session *s)
 
 uint64_t session_rtt_ms(const struct session *s)
 {
-    if (s->ping.least_ms == 0)
+    uint64_t ms = (s->ping.least_us + 999) / 1000;
+
+    if (ms == 0)
         return 0;
-    return s->ping.least_ms > SESSION_RTT_LEAST_MS ? s->ping.least_ms : SESSION_RTT_LEAST_MS;
+    return ms > SESSION_RTT_LEAST_MS ? ms : SESSION_RTT_LEAST_MS;
+}
+
+uint64_t session_now_us(const struct session *s)
+{
+    return s->clock_us ? s->clock_us() : s->now_ms * 1000;
 }
 
 void session_stats(const struct session *s, struct session_stats *out)
@@ -244,6 +251,6 @@ void session_stats(const struct session *s, struct session_stats *out)
         .bytes_in = s->bytes_in,
         .bytes_out = s->bytes_out,
         .unacknowledged = replay_kept(&s->replay),
-        .rtt_us = s->ping.last_ms * 1000,
+        .rtt_us = s->ping.last_us,
     };
 }

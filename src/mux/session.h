@@ -89,6 +89,8 @@ struct session_setup {
     struct session_budget *budget;
     const struct session_events *events;
     void *owner;
+    /* Microseconds for measuring round trips; NULL: the milliseconds of the calls must do. */
+    uint64_t (*clock_us)(void);
 };
 
 struct session *session_new(const struct session_setup *setup, uint64_t now_ms);
@@ -180,7 +182,7 @@ struct session_stats {
     size_t streams;
     uint64_t streams_total, bytes_in, bytes_out; /* of user data */
     size_t unacknowledged;                       /* bytes kept */
-    uint64_t rtt_us; /* of the last ping, to the millisecond, at least one; 0: not measured yet */
+    uint64_t rtt_us;                             /* of the last ping; 0: not measured yet */
 };
 void session_stats(const struct session *s, struct session_stats *out);
 /* Asks for a round trip now (diagnostics): `rtt_us` is of this ping when pings_answered has grown.

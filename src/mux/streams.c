@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "mux/core.h"
 
-/* --- life ---------------------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------------------- */
 
 static uint64_t *reset_word(struct session *s, uint32_t id)
 {
@@ -115,7 +115,7 @@ void streams_close_all(struct session *s, enum reset_reason why)
     streams_flush_ended(s); /* owners may have ended others meanwhile */
 }
 
-/* --- what owners ask for -------------------------------------------------------------------- */
+/* --- what owners ask for ------------------------------------------------------------- */
 
 enum rc stream_open(struct session *s, enum stream_kind kind, const struct stream_events *events,
                     void *owner, struct stream **out)

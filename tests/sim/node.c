@@ -30,7 +30,7 @@ void node_end(struct node *n)
     session_budget_done(&n->budget);
 }
 
-/* --- HELLO ---------------------------------------------------------------------------- */
+/* --- HELLO --------------------------------------------------------------------------- */
 
 static void send_hello(struct node *n, struct cable *c, uint32_t generation)
 {
@@ -116,7 +116,7 @@ static void take_hello(struct node *n, struct cable *c, struct reader *bytes, ui
     }
 }
 
-/* --- bytes ------------------------------------------------------------------------------ */
+/* --- bytes --------------------------------------------------------------------------- */
 
 void node_lose(struct node *n, uint64_t now)
 {

@@ -33,8 +33,8 @@ FAULTS = {
     ),
     "beside_outlives_its_pipe": (
         "session.c",
-        "    s->ping.least_ms = 0;\n    beside_clear(&s->beside);\n",
-        "    s->ping.least_ms = 0;\n",
+        "    s->ping.least_us = 0;\n    beside_clear(&s->beside);\n",
+        "    s->ping.least_us = 0;\n",
     ),
     "ack_timer_forgotten": (
         "session.c",

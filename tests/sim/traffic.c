@@ -32,7 +32,7 @@ static void leave(struct leg *l)
     forget_when_both_gone(l->rec);
 }
 
-/* --- what users do ------------------------------------------------------------------------- */
+/* --- what users do ------------------------------------------------------------------- */
 
 static void send_bytes(struct leg *l, size_t len)
 {
@@ -138,8 +138,7 @@ static void disturb(struct traffic *t)
     t->busy = false;
 }
 
-/* --- what sessions tell ------------------------------------------------------------------------
- */
+/* --- what sessions tell -------------------------------------------------------------- */
 
 static void on_data(void *owner, struct reader bytes)
 {
@@ -223,7 +222,7 @@ static const struct stream_events stream_events = {
     .on_closed = on_closed,
 };
 
-/* --- opening --------------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------- */
 
 static void plan(struct leg *l)
 {
@@ -297,8 +296,7 @@ static void on_output(void *owner)
 
 const struct session_events traffic_session_events = {.on_open = on_open, .on_output = on_output};
 
-/* --- the whole ----------------------------------------------------------------------------------
- */
+/* --- the whole ----------------------------------------------------------------------- */
 
 void traffic_begin(struct traffic *t, struct node nodes[2], struct chance *chance, size_t bulk)
 {

@@ -7,7 +7,7 @@ static uint8_t pattern(const struct tap *t, uint64_t offset)
     return (uint8_t)(offset * 7 + (offset >> 8) * 13 + (size_t)(t - t->end->taps) * 29);
 }
 
-/* --- taps ------------------------------------------------------------------------ */
+/* --- taps ---------------------------------------------------------------------------- */
 
 static void run_hook(struct tap *t, enum tap_event event)
 {
@@ -120,7 +120,7 @@ static const struct stream_events stream_events = {
     .on_closed = on_closed,
 };
 
-/* --- ends ------------------------------------------------------------------------ */
+/* --- ends ---------------------------------------------------------------------------- */
 
 static struct tap *add_tap(struct end *e)
 {
@@ -227,7 +227,7 @@ struct tap *pair_open(struct pair *p)
     return pair_open_kind(p, STREAM_TCP);
 }
 
-/* --- bytes ------------------------------------------------------------------------- */
+/* --- bytes --------------------------------------------------------------------------- */
 
 bool pair_move(struct end *from, struct end *to, size_t most)
 {

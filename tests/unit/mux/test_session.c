@@ -391,7 +391,7 @@ static void freeing_the_session_survives_owners_that_reset_each_other(void **sta
     pair_free(p);
 }
 
-/* --- datagrams -------------------------------------------------------------------------------- */
+/* --- datagrams ----------------------------------------------------------------------- */
 
 static void send_datagram(struct tap *t, size_t len)
 {

@@ -235,7 +235,7 @@ static void grown_windows_stay_within_what_the_process_may_hold(void **state)
 
     (void)state;
     p->a.budget.buffered_max = 8 * MIB;
-    p->a.s->ping.least_ms = 100;
+    p->a.s->ping.least_us = 100 * 1000;
     for (int i = 0; i < 8; i++)
         pair_open(p)->to_send = 200 * MIB;
     for (int i = 0; i < 8; i++)
@@ -282,7 +282,7 @@ static void a_stream_that_would_pass_the_process_limit_is_reset_alone(void **sta
     pair_free(p);
 }
 
-/* --- the replay's limits ---------------------------------------------------------------- */
+/* --- the replay's limits ------------------------------------------------------------- */
 
 /* B sends and A takes, but nothing comes back: no acknowledgement, no credit. */
 static void send_into_silence(struct pair *p)
@@ -383,7 +383,7 @@ static void a_session_at_rest_holds_no_memory(void **state)
     pair_free(p);
 }
 
-/* --- gathering ------------------------------------------------------------------------------- */
+/* --- gathering ----------------------------------------------------------------------- */
 
 static void small_frames_leave_in_long_pieces(void **state)
 {
@@ -450,6 +450,29 @@ static void acknowledges_at_once_after_so_many_bytes(void **state)
     tap_send(b);
     pair_pump(p);
     assert_int_equal(replay_kept(&p->b.s->replay), 0);
+    pair_free(p);
+}
+
+static uint64_t test_us;
+
+static uint64_t clock_us(void)
+{
+    return test_us += 123;
+}
+
+static void measures_round_trips_as_finely_as_its_clock(void **state)
+{
+    struct pair *p = pair_new();
+    struct session_stats stats;
+
+    (void)state;
+    p->b.s->clock_us = clock_us;
+    pair_attach(p);
+    session_stats(p->b.s, &stats);
+    assert_int_equal(stats.rtt_us, 0);
+    pair_pump(p);
+    session_stats(p->b.s, &stats);
+    assert_int_equal(stats.rtt_us, 123);
     pair_free(p);
 }
 
@@ -565,6 +588,7 @@ int main(void)
         cmocka_unit_test(small_frames_leave_in_long_pieces),
         cmocka_unit_test(acknowledges_after_50_ms),
         cmocka_unit_test(acknowledges_at_once_after_so_many_bytes),
+        cmocka_unit_test(measures_round_trips_as_finely_as_its_clock),
         cmocka_unit_test(an_idle_session_wakes_only_to_ping),
         cmocka_unit_test(silence_means_that_the_pipe_is_lost),
         cmocka_unit_test(output_is_announced_once_until_it_has_been_taken),

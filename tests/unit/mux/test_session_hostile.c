@@ -67,7 +67,7 @@ static void put_ping(struct wire *w, uint8_t answer, uint64_t token)
     w->bytes[body] = answer;
 }
 
-/* --- what A must refuse from B, behind OPEN 1 ----------------------------------------------- */
+/* --- what A must refuse from B, behind OPEN 1 ---------------------------------------- */
 
 static void open_again(struct wire *w)
 {
