@@ -49,6 +49,7 @@ static struct command *begin(struct commands *all, struct request *rq)
 
 static void end(struct command *c)
 {
+    reaching_cancel(c->reaching);
     ask_cancel(c->ask);
     verify_cancel(c->verify);
     list_remove(&c->link);
@@ -259,13 +260,7 @@ static void on_unexpose(struct commands *all, struct request *rq, const json_t *
 
 static void on_reach_gone(void *owner)
 {
-    struct command *c = owner;
-
-    if (c->reaching)
-        reaching_cancel(c->reaching);
-    if (c->attached)
-        reaches_detach(c->all->parts->reaches, c->name);
-    end(c);
+    end(owner);
 }
 
 static void on_progress(void *owner, const char *text)
@@ -279,15 +274,16 @@ static void on_reached(void *owner, json_t *answer, const struct failure *why)
 {
     struct command *c = owner;
 
-    c->reaching = NULL;
-    if (answer == NULL) {
-        request_fail(c->rq, why);
-        end(c);
+    if (answer && c->attached) { /* it goes with the client */
+        request_answer(c->rq, json_incref(answer), true);
         return;
     }
-    request_answer(c->rq, json_incref(answer), c->attached);
-    if (!c->attached)
-        end(c);
+    c->reaching = NULL;
+    if (answer)
+        request_answer(c->rq, json_incref(answer), false);
+    else
+        request_fail(c->rq, why);
+    end(c);
 }
 
 static const struct reaching_events reach_events = {on_progress, on_reached};

@@ -1,5 +1,6 @@
 #include "agent/reaches.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -65,13 +66,14 @@ struct reach {
     struct timer retry, idle, port_retry;
     struct task later; /* what must not happen within the caller's call */
     struct list waiters;
+    struct list holders; /* attached commands that have been answered */
 };
 
-/* A command that waits. */
+/* A command that waits, or that holds what is attached to it. */
 struct reaching {
     struct list link;
     struct reach *reach; /* NULL: it has failed and is about to be told */
-    bool stdio, created;
+    bool stdio, created, attached;
     unsigned attempts;
     struct timer deadline;
     struct task later;
@@ -123,9 +125,20 @@ static void tell_hub(const struct reach *r)
                          NULL);
 }
 
+/* Attached, and with the last command gone that it was attached to. */
+static bool is_let_go(const struct reach *r)
+{
+    return r->attached && list_is_empty(&r->holders);
+}
+
 static void free_reach(struct reach *r)
 {
-
+    assert(list_is_empty(&r->waiters)); /* they would wait for ever */
+    while (!list_is_empty(&r->holders)) {
+        struct reaching *w = list_entry(r->holders.next, struct reaching, link);
+        list_remove(&w->link);
+        w->reach = NULL; /* goes with its command */
+    }
     timer_stop(&r->retry);
     timer_stop(&r->idle);
     timer_stop(&r->port_retry);
@@ -156,7 +169,13 @@ static void finish(struct reaching *w, json_t *answer, const struct failure *why
     const struct reaching_events *events = w->events;
     void *owner = w->owner;
 
-    free_reaching(w);
+    if (answer && w->attached) {
+        timer_stop(&w->deadline);
+        list_remove(&w->link);
+        list_append(&w->reach->holders, &w->link);
+    } else {
+        free_reaching(w);
+    }
     events->on_done(owner, answer, why);
 }
 
@@ -373,7 +392,7 @@ static void serve_waiters(struct reach *r)
     }
     if (list_is_empty(&streams))
         return;
-    if (!r->settled) /* for stdio alone: kept until it is idle */
+    if (!r->settled || is_let_go(r)) /* for stdio alone: kept until it is idle */
         timer_start(&r->idle, REACHES_IDLE_MS);
     while (!list_is_empty(&streams)) {
         json_t *answer = json_object();
@@ -387,7 +406,7 @@ static void on_idle(void *owner)
     struct reach *r = owner;
     struct session_stats stats = {0};
 
-    if (r->settled || r->wants_port)
+    if (!is_let_go(r) && (r->settled || r->wants_port))
         return;
     if (r->tunnel)
         session_stats(tunnel_session(r->tunnel), &stats);
@@ -649,7 +668,8 @@ static void on_later(void *owner)
 
     if (!list_is_empty(&r->waiters) && r->state == REACH_UP)
         serve_waiters(r);
-    else if (list_is_empty(&r->waiters) && !r->settled && !timer_is_running(&r->idle))
+    else if (list_is_empty(&r->waiters) && (!r->settled || is_let_go(r)) &&
+             !timer_is_running(&r->idle))
         free_reach(r);
 }
 
@@ -664,6 +684,7 @@ static struct reach *make(struct reaches *rs, const char *name, enum pipe_mode m
     text_message(r->name, sizeof r->name, "%s", name);
     list_init(&r->link);
     list_init(&r->waiters);
+    list_init(&r->holders);
     timer_init(&r->retry, l, open_tunnel, r);
     timer_init(&r->idle, l, on_idle, r);
     timer_init(&r->port_retry, l, on_port_retry, r);
@@ -763,7 +784,9 @@ static void join(struct reach *r, struct reaching *w, const struct reach_wish *w
 {
     bool fresh = w->created;
 
-    if (!fresh && r->attached && !wish->attached) {
+    if (!fresh && !r->settled && !r->wants_port && wish->attached)
+        r->attached = true; /* so far it was for stdio alone */
+    if (!fresh && r->attached && !wish->attached && !wish->stdio) {
         struct failure why;
         r->attached = false; /* somebody wants it for good */
         if (r->settled && settle(r, &why) != RC_OK)
@@ -790,7 +813,8 @@ struct reaching *reaches_begin(struct reaches *rs, const struct reach_wish *wish
     struct reaching *w = mem_zalloc(sizeof *w);
     struct reach *r = find(rs, wish->name);
 
-    *w = (struct reaching){.stdio = wish->stdio, .events = events, .owner = owner};
+    *w = (struct reaching){
+        .stdio = wish->stdio, .attached = wish->attached, .events = events, .owner = owner};
     list_init(&w->link);
     timer_init(&w->deadline, rs->parts->loop, on_command_deadline, w);
     task_init(&w->later, rs->parts->loop, on_failed_later, w);
@@ -810,11 +834,12 @@ struct reaching *reaches_begin(struct reaches *rs, const struct reach_wish *wish
 
 void reaching_cancel(struct reaching *w)
 {
+    if (w == NULL)
+        return;
     struct reach *r = w->reach;
-
     free_reaching(w);
     if (r)
-        task_soon(&r->later); /* if it never worked, it goes with its last command */
+        task_soon(&r->later); /* what is not kept goes with its last command */
 }
 
 enum rc reaches_join(struct reaches *rs, const char *name, int fd, struct reader early)
@@ -848,14 +873,6 @@ enum rc reaches_drop(struct reaches *rs, const char *name, struct failure *why)
     log_info("reaches.dropped", log_str("service", name));
     free_reach(r);
     return RC_OK;
-}
-
-void reaches_detach(struct reaches *rs, const char *name)
-{
-    struct reach *r = find(rs, name);
-
-    if (r && r->attached)
-        free_reach(r);
 }
 
 void reaches_stop(struct reaches *rs)

@@ -47,7 +47,7 @@ struct reach_wish {
 
 struct reaching_events {
     void (*on_progress)(void *owner, const char *text);
-    /* Once, the last: with the answer of docs/protocol.md §9 (borrowed; of stdio: empty), or NULL
+    /* Once: with the answer of docs/protocol.md §9 (borrowed; of stdio: empty), or NULL
      * and why not. */
     void (*on_done)(void *owner, json_t *answer, const struct failure *why);
 };
@@ -55,7 +55,10 @@ struct reaching_events {
 /* Events never come from within. */
 struct reaching *reaches_begin(struct reaches *rs, const struct reach_wish *wish,
                                const struct reaching_events *events, void *owner);
-/* Nobody waits any more. */
+/*
+ * Nobody waits any more. One that was attached lives on after its answer until this is called: what
+ * was set up goes with the last of them, unless it has become permanent. NULL is fine.
+ */
 void reaching_cancel(struct reaching *w);
 /* Takes `fd` and joins it to a new stream of a service that is up. RC_ABSENT, RC_LIMIT: fd is
  * closed. */
@@ -63,8 +66,6 @@ MUST_CHECK enum rc reaches_join(struct reaches *rs, const char *name, int fd, st
 
 /* RC_ABSENT: not reached. RC_SYSTEM: `why`: still reached. */
 MUST_CHECK enum rc reaches_drop(struct reaches *rs, const char *name, struct failure *why);
-/* The client that it was attached to has left: drops it unless it became permanent. */
-void reaches_detach(struct reaches *rs, const char *name);
 
 /* The hub is there again, or a key was accepted: nobody waits for a back-off. */
 void reaches_retry(struct reaches *rs);
