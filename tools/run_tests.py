@@ -32,6 +32,7 @@ class Sum:
         self.failures = []
 
     def add(self, what, passed=0, failed=0, skipped=0):
+        failed = int(failed)
         self.passed += passed
         self.failed += failed
         self.skipped += skipped

@@ -47,10 +47,11 @@ void ui_init(struct ui *ui, bool json, bool quiet)
     ui->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
     ui->out_terminal = isatty(STDOUT_FILENO) == 1;
     ui->out_colour = colour && ui->out_terminal;
-    ui->err_colour = colour && isatty(STDERR_FILENO) == 1;
-    ui->spinner = can_move && !json && !quiet && isatty(STDERR_FILENO) == 1;
+    ui->err_terminal = isatty(STDERR_FILENO) == 1;
+    ui->err_colour = colour && ui->err_terminal;
+    ui->spinner = can_move && !json && !quiet && ui->err_terminal;
     ui->width = terminal_width(STDOUT_FILENO);
-    ui->spinner_width = terminal_width(STDERR_FILENO);
+    ui->err_width = terminal_width(STDERR_FILENO);
 }
 
 bool ui_finish(struct ui *ui)
@@ -154,6 +155,35 @@ void ui_object(struct ui *ui, json_t *object)
     json_decref(object);
 }
 
+/* On a terminal, breaks between words and indents what follows; a word longer than the line stays
+ * whole. */
+static void put_message(struct ui *ui, const char *text)
+{
+    size_t most = ui->err_width - 2;
+    char *copy = text_dup(text), *at = copy;
+
+    while (ui->err_terminal && utf8_width(at) > most) {
+        char *space = NULL;
+        for (char *c = at; (c = strchr(c, ' ')) != NULL; c++) {
+            *c = '\0';
+            bool fits = utf8_width(at) <= most;
+            *c = ' ';
+            if (space == NULL || fits)
+                space = c;
+            if (!fits)
+                break;
+        }
+        if (space == NULL)
+            break;
+        *space = '\0';
+        put(ui, stderr, UI_PLAIN, at);
+        (void)fputs("\n  ", stderr);
+        at = space + 1;
+    }
+    put(ui, stderr, UI_PLAIN, at);
+    free(copy);
+}
+
 int ui_fail_as(struct ui *ui, enum exit_code code, const char *name, const char *hint,
                const char *message)
 {
@@ -170,7 +200,7 @@ int ui_fail_as(struct ui *ui, enum exit_code code, const char *name, const char 
     (void)fflush(stdout); /* so that the two stay in order where both go to one place */
     ui_wait_over(ui);
     put_mark(ui, stderr, UI_MARK_BAD);
-    put(ui, stderr, UI_PLAIN, message);
+    put_message(ui, message);
     (void)fputc('\n', stderr);
     if (hint && hint[0] != '\0') {
         put(ui, stderr, UI_DIM, ui->utf8 ? "→ " : "-> ");
@@ -210,7 +240,7 @@ void ui_spin(struct ui *ui)
         ui->utf8 ? fine[at % (sizeof fine / sizeof fine[0])]
                  : plain[at % (sizeof plain / sizeof plain[0])]);
     /* One line for sure: a line that wraps could not be taken away again. */
-    char *text = utf8_cut(ui->waiting_for, ui->spinner_width - 4, !ui->utf8);
+    char *text = utf8_cut(ui->waiting_for, ui->err_width - 4, !ui->utf8);
     (void)fputc(' ', stderr);
     put(ui, stderr, UI_DIM, text);
     free(text);

@@ -19,8 +19,8 @@
 struct ui {
     bool json, quiet, utf8;
     bool out_colour, err_colour, spinner;
-    bool out_terminal;
-    unsigned width, spinner_width; /* columns of stdout and stderr; 80 for no terminal */
+    bool out_terminal, err_terminal;
+    unsigned width, err_width; /* columns of stdout and stderr; 80 for no terminal */
     char waiting_for[160];
     unsigned frame;
     bool drawn; /* a spinner line stands on the terminal */

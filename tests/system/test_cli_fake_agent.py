@@ -321,6 +321,15 @@ def test_expose_of_a_target_that_refuses_says_so(agent, folder):
     assert "✗ tcp" in text and "connection refused" in text and "✓ x leads to localhost:5432" in text
 
 
+def test_a_long_message_breaks_between_words_on_a_terminal(agent, folder):
+    message = f"the key of prod has changed: expected {FINGERPRINT}, now {FINGERPRINT}"
+    agent.answers["reach"] = {"error": {"code": "key_changed", "message": message, "hint": "connect trust prod"}}
+    screen, code = on_terminal(command(folder, "reach", "prod-db"), no_color=True)
+    lines = re.sub(r"\r\x1b\[K", "", screen).splitlines()[-4:]
+    assert code == 6 and max(map(len, lines)) <= 80 and sum(FINGERPRINT in line for line in lines) == 2
+    assert message in run(folder, "reach", "prod-db").stderr.decode()
+
+
 def test_texts_from_other_machines_cannot_act_on_the_terminal(agent, folder):
     agent.answers["services"] = {"ok": True, "services": [{"name": ESCAPE, "target": ESCAPE, "label": ESCAPE}]}
     agent.answers["whoami"] = {"error": {"code": "other", "message": ESCAPE, "hint": ESCAPE}}
