@@ -123,7 +123,12 @@ enum rc stream_open(struct session *s, enum stream_kind kind, const struct strea
     assert(s->opener);
     if (s->ending || s->failed != RC_OK || s->last_id == UINT32_MAX)
         return RC_CLOSED;
-    if (s->table.count == SESSION_STREAMS_MAX || !outlet_can_keep(s))
+    /*
+     * A new stream is not turned away because others fill the replay with data. What it costs
+     * itself is bounded: its frame has part of the room that is for control alone.
+     */
+    if (s->table.count == SESSION_STREAMS_MAX ||
+        replay_kept(&s->replay) >= s->replay.limit + SESSION_REPLAY_CONTROL / 2)
         return RC_LIMIT;
 
     struct stream *st = streams_add(s, s->last_id + 1, kind);

@@ -133,6 +133,39 @@ def test_200_connections_at_once(echo_port):
         assert all(pool.map(one, range(200)))
 
 
+def test_new_connections_get_through_beside_heavy_uploads(server, laptop):
+    """What fills the session with data must not turn away who comes new."""
+    def swallow(sock):
+        if sock.recv(1) == b"e":
+            echo(sock)
+        while sock.recv(1 << 18):
+            pass
+
+    with serve(swallow) as port:
+        server.expose(f"127.0.0.1:{port}", "busy")
+        local = laptop.reach("busy")
+        over = threading.Event()
+
+        def upload():
+            block = pattern(1 << 18)
+            with connect(local) as s, contextlib.suppress(OSError):
+                while not over.is_set():
+                    s.sendall(block)
+
+        heavy = [threading.Thread(target=upload) for _ in range(4)]
+        for t in heavy:
+            t.start()
+        try:
+            for _ in range(200):
+                with connect(local) as s:
+                    s.sendall(b"e!")
+                    assert receive_exactly(s, 1) == b"!"
+        finally:
+            over.set()
+            for t in heavy:
+                t.join()
+
+
 def test_ipv6_and_unix_targets(server, laptop, tmp_path):
     with serve(echo, socket.AF_INET6, ("::1", 0)) as port:
         server.expose(f"[::1]:{port}", "over-ipv6")

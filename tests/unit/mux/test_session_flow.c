@@ -320,6 +320,24 @@ static void unacknowledged_bytes_are_bounded_and_pings_still_pass(void **state)
     pair_free(p);
 }
 
+static void a_full_replay_turns_no_new_stream_away(void **state)
+{
+    struct pair *p = pair_attached();
+
+    (void)state;
+    for (int i = 0; i < 64; i++)
+        pair_open(p)->to_send = MIB;
+    for (int i = 0; i < 64; i++)
+        tap_send(&p->b.taps[i]);
+    send_into_silence(p);
+    struct tap *late = pair_open(p); /* asserts that it could be opened */
+    late->to_send = 1000;
+    assert_int_equal(stream_room(late->st), 0); /* but waits its turn to send */
+    pair_pump(p);
+    assert_int_equal(p->a.taps[64].received, 1000);
+    pair_free(p);
+}
+
 static void every_session_may_keep_a_little_when_the_process_keeps_too_much(void **state)
 {
     struct pair *p = pair_attached();
@@ -581,6 +599,7 @@ int main(void)
         cmocka_unit_test(a_slow_path_keeps_its_windows_small),
         cmocka_unit_test(grown_windows_stay_within_what_the_process_may_hold),
         cmocka_unit_test(a_stream_that_would_pass_the_process_limit_is_reset_alone),
+        cmocka_unit_test(a_full_replay_turns_no_new_stream_away),
         cmocka_unit_test(unacknowledged_bytes_are_bounded_and_pings_still_pass),
         cmocka_unit_test(every_session_may_keep_a_little_when_the_process_keeps_too_much),
         cmocka_unit_test(chunks_that_are_mostly_empty_do_not_pile_up),
