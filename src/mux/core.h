@@ -22,7 +22,7 @@ enum {
     /* What a stream may send when its turn comes: half of the first window, so that the other
      * half's credit can come back meanwhile and a grown window is no advantage. */
     SESSION_TURN = STREAM_WINDOW_FIRST / 2,
-    SESSION_RTT_LEAST_MS = 5,         /* what a busy loop adds to a round trip that is shorter */
+    SESSION_RTT_LEAST_MS = 1,         /* the clock of the loop is no finer */
     SESSION_RESETS_KNOWN = 16 * 1024, /* latest ids of which we know whether we reset them */
 };
 

@@ -51,7 +51,7 @@ static bool is_wasteful(const struct session *s, const struct chunk *c)
     size_t used = c->to - c->from;
 
     return used < c->cap / 8 ||
-           (used < c->cap / 4 * 3 && replay_kept(&s->replay) > REPLAY_FIRST / 4);
+           (used < c->cap / 4 * 3 && replay_kept(&s->replay) > REPLAY_FIRST / 2);
 }
 
 void outlet_add_chunk(struct session *s, uint32_t stream, struct chunk *c)
