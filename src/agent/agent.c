@@ -285,7 +285,8 @@ static enum rc prepare(struct agent *a)
         rc = choose_hub(a);
     if (rc == RC_OK)
         rc = choose_label(a);
-    a->parts.settings.hold_ms = a->o->hold_ms;
+    if (a->o->hold_ms != AGENT_HOLD_AS_BEFORE)
+        a->parts.settings.hold_ms = a->o->hold_ms;
     return rc;
 }
 

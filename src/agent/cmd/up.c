@@ -22,7 +22,6 @@
 enum {
     UP_START_MS = 60 * 1000,     /* until the agent must have said whether it is connected */
     UP_KEY_MAX = 1024,           /* bytes of a file with a key */
-    UP_HOLD_MS = 10 * 60 * 1000, /* docs/protocol.md §6.5 */
     UP_HOLD_MAX_S = 24 * 60 * 60,
 };
 
@@ -35,7 +34,7 @@ static const struct option options[] = {
     {.name = "api-key-file", .value = "FILE", .help = "log in with the key in this file"},
     {.name = "label", .value = "LABEL", .help = "what others call this machine (its host name)"},
     {.name = "hub-fingerprint", .value = "HASH", .help = "the hub's certificate must be this one"},
-    {.name = "hold", .value = "TIME", .help = "how long lost connections wait: 30s, 10m (10m)"},
+    {.name = "hold", .value = "TIME", .help = "how long lost connections wait: 0, 30s, 10m (10m); remembered"},
     {.name = "foreground", .help = "do not go to the background; log to stderr"},
     {0},
 };
@@ -175,7 +174,7 @@ static int read_wish(struct invocation *in, struct agent_options *out)
         .hub_url = hub && hub[0] ? hub : NULL,
         .label = options_value(&in->options, "label"),
         .hub_fingerprint = options_value(&in->options, "hub-fingerprint"),
-        .hold_ms = UP_HOLD_MS,
+        .hold_ms = AGENT_HOLD_AS_BEFORE,
         .allow_insecure = insecure != NULL && strcmp(insecure, "true") == 0,
         .report_fd = -1,
         .foreground = options_has(&in->options, "foreground"),
