@@ -544,7 +544,7 @@ static void start_enrol(struct agent *a)
                                 .pinned = a->pinned,
                                 .api_key = a->o->api_key,
                                 .label = p->settings.label,
-                                .public_key = identity_public(p->identity)};
+                                .identity = p->identity};
 
     a->enrol = enrol_start(&setup, &enrol_events, a);
 }

@@ -218,14 +218,34 @@ static void name_system(char out[32])
         *c = (char)tolower((unsigned char)*c);
 }
 
+/* The hub must not let anybody in who knows no more of an agent than its public key. */
+static enum rc prove(const struct enrol *e, char out[2 * IDENTITY_PROOF_LEN + 1])
+{
+    struct token_hash api_key;
+    uint8_t proof[IDENTITY_PROOF_LEN];
+
+    enum rc rc = token_hash_of(TOKEN_API_KEY, reader_of_text(e->setup.api_key), &api_key);
+    if (rc == RC_OK)
+        rc = identity_prove(e->setup.identity, &api_key, proof);
+    if (rc == RC_OK)
+        text_hex(reader_of(proof, sizeof proof), out);
+    return rc;
+}
+
 static void ask_token(struct enrol *e)
 {
-    char hex[2 * IDENTITY_KEY_LEN + 1], system[32];
+    char hex[2 * IDENTITY_KEY_LEN + 1], proof[2 * IDENTITY_PROOF_LEN + 1], system[32];
 
-    text_hex(reader_of(e->setup.public_key, IDENTITY_KEY_LEN), hex);
+    if (prove(e, proof) != RC_OK) {
+        failure_set(&e->why, "other", "the identity key cannot sign");
+        fail(e);
+        return;
+    }
+    text_hex(reader_of(identity_public(e->setup.identity), IDENTITY_KEY_LEN), hex);
     name_system(system);
-    json_t *body = json_pack("{s:o, s:s, s:s, s:s}", "label", json_text(e->setup.label),
-                             "public_key", hex, "version", CONNECT_VERSION, "os", system);
+    json_t *body =
+        json_pack("{s:o, s:s, s:s, s:s, s:s}", "label", json_text(e->setup.label), "public_key",
+                  hex, "proof", proof, "version", CONNECT_VERSION, "os", system);
     char *text = json_line(body);
     struct hub_call_request request = {.method = "POST",
                                        .path = "/v1/agents",

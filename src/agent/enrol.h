@@ -4,6 +4,7 @@
 
 #include "agent/failure.h"
 #include "agent/settings.h"
+#include "crypto/identity.h"
 #include "net/hub_call.h"
 #include "net/loop.h"
 
@@ -19,9 +20,9 @@ struct enrol_setup {
         *hub;     /* borrowed; its TLS context is replaced when a certificate is pinned */
     char *pinned; /* SETTINGS_FINGERPRINT_SIZE bytes; "": nothing is pinned yet, and it may be
                      filled in */
-    const char *api_key;       /* borrowed */
-    const char *label;         /* borrowed */
-    const uint8_t *public_key; /* borrowed */
+    const char *api_key;             /* borrowed */
+    const char *label;               /* borrowed */
+    const struct identity *identity; /* borrowed */
 };
 
 struct enrol_events {

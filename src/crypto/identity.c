@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -96,6 +98,59 @@ void identity_fingerprint(const uint8_t public_key[IDENTITY_KEY_LEN], char out[7
     memcpy(out, "sha256:", 7);
     text_hex(reader_of(digest, sizeof digest), out + 7);
 }
+
+/* --- the proof of possession ------------------------------------------------------------------ */
+
+/* docs/protocol.md §1.2 */
+static const char proof_context[] = "pconnect-enrol-1";
+enum { PROOF_TEXT_LEN = sizeof proof_context - 1 + TOKEN_HASH_LEN + IDENTITY_KEY_LEN };
+
+static void proof_text(const struct token_hash *api_key, const uint8_t public_key[IDENTITY_KEY_LEN],
+                       struct buf *out)
+{
+    buf_init(out, PROOF_TEXT_LEN);
+    buf_put_text(out, proof_context);
+    buf_put(out, reader_of(api_key->bytes, TOKEN_HASH_LEN));
+    buf_put(out, reader_of(public_key, IDENTITY_KEY_LEN));
+}
+
+enum rc identity_prove(const struct identity *id, const struct token_hash *api_key,
+                       uint8_t out[IDENTITY_PROOF_LEN])
+{
+    EVP_MD_CTX *c = EVP_MD_CTX_new();
+    size_t len = IDENTITY_PROOF_LEN;
+    struct buf text;
+
+    proof_text(api_key, id->public_key, &text);
+    struct reader t = buf_view(&text);
+    bool ok = c != NULL && EVP_DigestSignInit(c, NULL, NULL, NULL, id->key) == 1 &&
+              EVP_DigestSign(c, out, &len, t.at, t.left) == 1 && len == IDENTITY_PROOF_LEN;
+    EVP_MD_CTX_free(c);
+    buf_done(&text);
+    return ok ? RC_OK : RC_SYSTEM;
+}
+
+enum rc identity_check_proof(const uint8_t public_key[IDENTITY_KEY_LEN],
+                             const struct token_hash *api_key,
+                             const uint8_t proof[IDENTITY_PROOF_LEN])
+{
+    EVP_PKEY *key =
+        EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, public_key, IDENTITY_KEY_LEN);
+    EVP_MD_CTX *c = EVP_MD_CTX_new();
+    struct buf text;
+
+    proof_text(api_key, public_key, &text);
+    struct reader t = buf_view(&text);
+    bool ok = key != NULL && c != NULL && EVP_DigestVerifyInit(c, NULL, NULL, NULL, key) == 1 &&
+              EVP_DigestVerify(c, proof, IDENTITY_PROOF_LEN, t.at, t.left) == 1;
+    ERR_clear_error(); /* of a signature that is none */
+    EVP_MD_CTX_free(c);
+    EVP_PKEY_free(key);
+    buf_done(&text);
+    return ok ? RC_OK : RC_AUTH;
+}
+
+/* --- words for people ------------------------------------------------------------------------- */
 
 void identity_words(const uint8_t one[IDENTITY_KEY_LEN], const uint8_t other[IDENTITY_KEY_LEN],
                     const char *out[IDENTITY_WORDS])

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "base/rc.h"
+#include "crypto/token.h"
 
 /*
  * identity -- the long-term Ed25519 key pair of an agent (docs/protocol.md §5).
@@ -27,6 +28,18 @@ struct evp_pkey_st *identity_key(const struct identity *id); /* borrowed; for in
 
 /* "sha256:" + 64 hex digits of the public key; `out` has 72 bytes. */
 void identity_fingerprint(const uint8_t public_key[IDENTITY_KEY_LEN], char out[72]);
+
+/*
+ * Shows to a hub that whoever enrols a key has its private half (docs/protocol.md §1.2): a signature
+ * that is good with one API key only. RC_SYSTEM: OpenSSL cannot.
+ */
+enum { IDENTITY_PROOF_LEN = 64 };
+MUST_CHECK enum rc identity_prove(const struct identity *id, const struct token_hash *api_key,
+                                  uint8_t out[IDENTITY_PROOF_LEN]);
+/* RC_AUTH: `proof` was not made with that key for that API key. */
+MUST_CHECK enum rc identity_check_proof(const uint8_t public_key[IDENTITY_KEY_LEN],
+                                        const struct token_hash *api_key,
+                                        const uint8_t proof[IDENTITY_PROOF_LEN]);
 
 /*
  * Six words that are the same on both machines if and only if both see the same two

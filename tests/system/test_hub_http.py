@@ -20,11 +20,13 @@ import time
 
 import pytest
 
+from identity import Identity
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("CONNECT_BUILD", ROOT / "build"))
 HUB = BUILD / "connect-hub"
 DEADLINE = 30
-KEY_HEX = "ab" * 32
+KEY_HEX, PROOF = "ab" * 32, "00" * 64
 
 
 def command(*words, **more):
@@ -77,10 +79,11 @@ class Hub:
         with contextlib.closing(self.connect()) as s:
             return request(s, method, path, bearer, body, headers)
 
-    def enrol(self, key, label="agent", public_key=None):
-        public_key = public_key or os.urandom(32).hex()
+    def enrol(self, key, label="agent", identity=None):
+        identity = identity or Identity()
         answer = self.request("POST", "/v1/agents", key,
-                              {"label": label, "public_key": public_key, "version": "0.1.0", "os": "linux"})
+                              {"label": label, "public_key": identity.public, "proof": identity.prove(key),
+                               "version": "0.1.0", "os": "linux"})
         assert answer.status == 201, answer.body
         return answer.json
 
@@ -440,35 +443,48 @@ def test_a_key_lets_an_agent_in(hub):
 
 
 def test_an_identity_key_keeps_its_agent_and_loses_its_old_token(hub):
-    key = hub.key()
-    first = hub.enrol(key, "one", KEY_HEX)
-    second = hub.enrol(key, "two", KEY_HEX)
+    key, identity = hub.key(), Identity()
+    first = hub.enrol(key, "one", identity)
+    second = hub.enrol(key, "two", identity)
     assert second["agent_id"] == first["agent_id"]
     assert hub.request("GET", "/v1/whoami", first["token"]).status == 401
     assert hub.request("GET", "/v1/whoami", second["token"]).json["label"] == "two"
-    elsewhere = hub.enrol(hub.key("other"), "one", KEY_HEX)
+    elsewhere = hub.enrol(hub.key("other"), "one", identity)
     assert elsewhere["agent_id"] != first["agent_id"]
+
+
+def test_a_public_key_alone_does_not_take_over_its_agent(hub):
+    key, other_key, victim, thief = hub.key(), hub.key(), Identity(), Identity()
+    agent = hub.enrol(key, "victim", victim)
+    for proof in (thief.prove(key), thief.prove(key, victim.public), victim.prove(other_key), "00" * 64):
+        answer = hub.request("POST", "/v1/agents", key,
+                             {"label": "thief", "public_key": victim.public, "proof": proof})
+        assert answer.status == 400 and "proof" in answer.error["message"]
+    assert hub.request("GET", "/v1/whoami", agent["token"]).json["label"] == "victim"
 
 
 @pytest.mark.parametrize("body", [
     b"", b"{", b"[]", b"null", b"\xff", b'{"label":"a"}',
-    {"label": "a", "public_key": KEY_HEX, "extra": 1},
-    {"label": "", "public_key": KEY_HEX},
-    {"label": "x" * 64, "public_key": KEY_HEX},
-    {"label": "a\u0007b", "public_key": KEY_HEX},
-    {"label": 5, "public_key": KEY_HEX},
-    {"label": "a\u0000b", "public_key": KEY_HEX},
-    {"label": "a", "public_key": KEY_HEX[:-1]},
-    {"label": "a", "public_key": KEY_HEX[:-2] + "zz"},
-    {"label": "a", "public_key": KEY_HEX, "version": "v" * 100},
-    {"label": "a", "public_key": KEY_HEX, "os": ["linux"]},
-    b'{"label":"a","label":"b","public_key":"' + KEY_HEX.encode() + b'"}',
+    {"label": "a", "public_key": KEY_HEX, "proof": PROOF, "extra": 1},
+    {"label": "", "public_key": KEY_HEX, "proof": PROOF},
+    {"label": "x" * 64, "public_key": KEY_HEX, "proof": PROOF},
+    {"label": "a\u0007b", "public_key": KEY_HEX, "proof": PROOF},
+    {"label": 5, "public_key": KEY_HEX, "proof": PROOF},
+    {"label": "a\u0000b", "public_key": KEY_HEX, "proof": PROOF},
+    {"label": "a", "public_key": KEY_HEX[:-1], "proof": PROOF},
+    {"label": "a", "public_key": KEY_HEX[:-2] + "zz", "proof": PROOF},
+    {"label": "a", "public_key": KEY_HEX, "proof": PROOF, "version": "v" * 100},
+    {"label": "a", "public_key": KEY_HEX, "proof": PROOF, "os": ["linux"]},
+    {"label": "a", "public_key": KEY_HEX},
+    {"label": "a", "public_key": KEY_HEX, "proof": PROOF[:-2]},
+    b'{"label":"a","label":"b","public_key":"' + KEY_HEX.encode() + b'","proof":"' + PROOF.encode() + b'"}',
     b'{"label":"a","public_key":"' + b"a" * 100000 + b'"}',
     b"[" * 100000,
 ])
 def test_a_wrong_enrolment_is_refused(hub, body):
     answer = hub.request("POST", "/v1/agents", hub.key(), body)
     assert answer.status == 400 and answer.error["code"] == "bad_request"
+    assert "is not this public key's" not in answer.error["message"], "it is wrong before that"
 
 
 def test_a_revoked_key_lets_nobody_in(hub):
@@ -478,7 +494,7 @@ def test_a_revoked_key_lets_nobody_in(hub):
     assert key.startswith(entry["prefix"])
     done = command("key", "revoke", entry["id"], "--workspace", "revoked", "--data", hub.data)
     assert done.returncode == 0
-    answer = hub.request("POST", "/v1/agents", key, {"label": "a", "public_key": KEY_HEX})
+    answer = hub.request("POST", "/v1/agents", key, {"label": "a", "public_key": KEY_HEX, "proof": PROOF})
     assert answer.status == 401
 
 
@@ -955,7 +971,9 @@ def test_a_full_disk_is_said_and_pipes_go_on(own_hub):
     first, second = (Leg(hub, t["ticket"], *DRESSES["bare"]) for t in (opened, dial))
     limits = resource.prlimit(hub.process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(hub.process.pid, resource.RLIMIT_FSIZE, (0, limits[1]))
-    answer = hub.request("POST", "/v1/agents", key, {"label": "x", "public_key": KEY_HEX})
+    identity = Identity()
+    answer = hub.request("POST", "/v1/agents", key, {"label": "x", "public_key": identity.public,
+                                                     "proof": identity.prove(key)})
     assert answer.status == 503 and answer.error["code"] == "unavailable"
     with pytest.raises(Refused) as refusal:
         b.ask("expose", **service("more"))

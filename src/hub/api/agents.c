@@ -52,6 +52,8 @@ static void on_enrolled(struct store_job *job)
         request_unavailable(e->request);
     else if (e->enrol.outcome.rc == RC_OK)
         admitted(e);
+    else if (e->enrol.outcome.rc == RC_INPUT)
+        request_fail(e->request, 400, "proof: it is not this public key's, for this API key");
     else if (e->enrol.outcome.rc == RC_LIMIT)
         request_fail(e->request, 429, "The workspace has as many agents as it may have");
     else
@@ -72,11 +74,11 @@ static bool is_plain(const char *text)
 /* The members as they stand. NULL: fine; else what is wrong. */
 static const char *take_members(struct enrol *n, json_t *object, char why[CONTROL_WHY_SIZE])
 {
-    const char *label = NULL, *key = NULL, *version = NULL, *os = NULL;
+    const char *label = NULL, *key = NULL, *proof = NULL, *version = NULL, *os = NULL;
     json_error_t error;
 
-    if (json_unpack_ex(object, &error, 0, "{s:s, s:s, s?s, s?s !}", "label", &label, "public_key",
-                       &key, "version", &version, "os", &os) != 0) {
+    if (json_unpack_ex(object, &error, 0, "{s:s, s:s, s:s, s?s, s?s !}", "label", &label,
+                       "public_key", &key, "proof", &proof, "version", &version, "os", &os) != 0) {
         text_message(why, CONTROL_WHY_SIZE, "The body is not as it should be: %s", error.text);
         return why;
     }
@@ -84,6 +86,8 @@ static const char *take_members(struct enrol *n, json_t *object, char why[CONTRO
         return "label: 1 to 63 printable characters are wanted";
     if (text_unhex(key, n->public_key, sizeof n->public_key) != RC_OK)
         return "public_key: 64 hex digits are wanted";
+    if (text_unhex(proof, n->proof, sizeof n->proof) != RC_OK)
+        return "proof: 128 hex digits are wanted";
     if (!copy_text(n->version, sizeof n->version, version) || !copy_text(n->os, sizeof n->os, os) ||
         !is_plain(n->version) || !is_plain(n->os))
         return "version, os: short printable texts are wanted";

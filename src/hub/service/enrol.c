@@ -65,6 +65,8 @@ static void run(struct store_job *job, struct store *s)
     enum rc rc = store_key_find(s, e->api_key.bytes, e->now, &key);
     if (rc == RC_ABSENT)
         rc = RC_AUTH;
+    if (rc == RC_OK && identity_check_proof(e->public_key, &e->api_key, e->proof) != RC_OK)
+        rc = RC_INPUT;
     if (rc == RC_OK)
         rc = store_begin(s);
     if (rc == RC_OK)

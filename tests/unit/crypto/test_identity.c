@@ -111,6 +111,32 @@ static void a_fingerprint_is_the_hash_of_the_key(void **state)
     assert_string_equal(text, "sha256:21fe31dfa154a261626bf854046fd2271b7bed4b6abe45aa58877ef47f9721b9");
 }
 
+/* docs/protocol.md §1.2 */
+static void a_proof_is_good_for_one_key_and_one_api_key(void **state)
+{
+    (void)state;
+    struct token_hash api_key = {{1}}, other = {{2}};
+    uint8_t proof[IDENTITY_PROOF_LEN], key[IDENTITY_KEY_LEN];
+    struct identity *id = NULL;
+
+    write_key(secret, sizeof secret, 0600);
+    assert_int_equal(identity_load(path, &id), RC_OK);
+    assert_int_equal(identity_prove(id, &api_key, proof), RC_OK);
+    identity_free(id);
+    assert_int_equal(identity_check_proof(public, &api_key, proof), RC_OK);
+    assert_int_equal(identity_check_proof(public, &other, proof), RC_AUTH);
+    for (size_t i = 0; i < 8 * sizeof proof; i++) {
+        proof[i / 8] ^= (uint8_t)(1u << i % 8);
+        assert_int_equal(identity_check_proof(public, &api_key, proof), RC_AUTH);
+        proof[i / 8] ^= (uint8_t)(1u << i % 8);
+    }
+    for (size_t i = 0; i < 8 * sizeof key; i++) {
+        memcpy(key, public, sizeof key);
+        key[i / 8] ^= (uint8_t)(1u << i % 8);
+        assert_int_equal(identity_check_proof(key, &api_key, proof), RC_AUTH);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -119,6 +145,7 @@ int main(void)
         cmocka_unit_test(refuses_what_is_no_private_key),
         cmocka_unit_test(both_sides_read_the_same_six_words),
         cmocka_unit_test(a_fingerprint_is_the_hash_of_the_key),
+        cmocka_unit_test(a_proof_is_good_for_one_key_and_one_api_key),
     };
     return cmocka_run_group_tests_name("identity", tests, set_up, tear_down);
 }
