@@ -6,6 +6,7 @@
 #include "agent/carrier.h"
 #include "agent/flow.h"
 #include "agent/target.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/platform.h"
@@ -54,6 +55,7 @@ struct tunnel {
     const struct tunnel_events *events;
     void *owner;
     enum pipe_mode mode, next_mode;
+    uint32_t said_generation; /* of the latest HELLO, answered or not: never said twice */
     struct timer retry;
     struct task later; /* what must not happen within the caller's call */
     uint64_t retry_ms;
@@ -66,6 +68,11 @@ struct check_reply {
 };
 
 static void free_tunnel(struct tunnel *t);
+
+static uint64_t now_us(void)
+{
+    return clock_ns() / 1000;
+}
 
 /* --- ends ------------------------------------------------------------------------------------ */
 
@@ -104,13 +111,33 @@ static void forget_carrier(struct carrier *c, enum close_reason tell)
     carrier_close(c, tell);
 }
 
+/* CLOSE may stand only between frames, and a resumed pipe may be within one (docs/protocol.md §6.3). */
+static void say_close(struct tunnel *t, enum close_reason why)
+{
+    struct reader out;
+
+    session_close(t->session, why);
+    while ((out = session_output(t->session, loop_now(t->all->setup.loop))).left > 0) {
+        size_t len = out.left;
+        carrier_send(t->carrier, out);
+        session_sent(t->session, len);
+    }
+    carrier_flush(t->carrier);
+}
+
+/* `tell`: what the peer is told, if the session has come as far as to speak through this pipe. */
 static void drop_carrier(struct tunnel *t, enum close_reason tell)
 {
     struct carrier *c = t->carrier;
 
+    if (c == NULL)
+        return;
+    if (tell != CLOSE_NONE && session_is_attached(t->session)) {
+        say_close(t, tell);
+        tell = CLOSE_NONE;
+    }
     t->carrier = NULL;
-    if (c)
-        forget_carrier(c, tell);
+    forget_carrier(c, tell);
 }
 
 /* Ends the tunnel from within an event of its own: the memory goes a moment later. */
@@ -408,7 +435,7 @@ static void retry_later(struct tunnel *t)
 static void on_reaching_established(void *owner, struct carrier *c)
 {
     struct tunnel *t = owner;
-    struct frame_hello hello = hello_of(t, session_generation(t->session) + 1);
+    struct frame_hello hello = hello_of(t, ++t->said_generation);
 
     carrier_send_hello(c, &hello);
     if (hello.generation > 1)
@@ -423,7 +450,7 @@ static void on_reaching_hello(void *owner, struct carrier *c, const struct frame
     struct tunnel *t = owner;
     uint64_t now = loop_now(t->all->setup.loop);
     bool first = session_is_attached(t->session); /* generation 1 goes ahead of the answer */
-    uint32_t generation = session_generation(t->session) + (first ? 0 : 1);
+    uint32_t generation = t->said_generation;
 
     if (hello == NULL) {
         end(t, CLOSE_NONE, TUNNEL_ENDED_BY_PEER, close_reason_text(why));
@@ -479,7 +506,8 @@ struct tunnel *tunnel_open(struct tunnels *ts, const char *service, enum pipe_mo
                                   .hold_ms = ts->setup.hold_ms,
                                   .budget = &ts->budget,
                                   .events = &session_events,
-                                  .owner = t};
+                                  .owner = t,
+                                  .clock_us = now_us};
 
     platform_random(setup.id, sizeof setup.id);
     t->all = ts;
@@ -579,7 +607,8 @@ static struct tunnel *make_exposing(struct tunnels *ts, const struct frame_hello
                                   .hold_ms = ts->setup.hold_ms,
                                   .budget = &ts->budget,
                                   .events = &session_events,
-                                  .owner = t};
+                                  .owner = t,
+                                  .clock_us = now_us};
 
     memcpy(setup.id, hello->session, sizeof setup.id);
     t->all = ts;
