@@ -48,7 +48,7 @@ enum {
     AGENT_BUFFER_MAX = 256 * 1024 * 1024,
     SESSION_UNSENT_HIGH = 512 * 1024, /* bytes framed but not yet taken by the pipe: streams wait */
     SESSION_UNSENT_LOW = 256 * 1024,
-    SESSION_ACK_BYTES = 256 * 1024,
+    SESSION_ACK_BYTES = 512 * 1024,
     SESSION_ACK_MS = 50,
     SESSION_PING_MS = 5 * 1000,
     SESSION_SILENT_MS = 10 * 1000,
