@@ -146,8 +146,10 @@ static void run_tasks(struct loop *l)
 {
     struct list now;
 
-    if (list_is_empty(&l->tasks))
+    if (list_is_empty(&l->tasks)) {
+        (void)uv_idle_stop(&l->idle); /* the last one may have been cancelled */
         return;
+    }
     /* What is said from now on runs in the next round: no task can starve the sockets. */
     now = l->tasks;
     now.next->prev = &now;
