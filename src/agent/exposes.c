@@ -31,6 +31,7 @@ struct service {
     struct ask *retry;        /* a name that was refused, asked for again */
     struct diagnose *running; /* for other agents */
     struct list replies;      /* that wait for it */
+    size_t reply_count;
 };
 
 /* A check_reply that waits. */
@@ -70,6 +71,7 @@ static void answer_replies(struct service *s, const json_t *check)
 {
     char *text = json_line(check);
 
+    s->reply_count = 0;
     while (!list_is_empty(&s->replies)) {
         struct reply *r = list_entry(s->replies.next, struct reply, link);
         list_remove(&r->link);
@@ -445,15 +447,29 @@ static void on_checked(void *owner, json_t *check)
     json_decref(check);
 }
 
-/* However many ask at once, the target is examined once at a time. */
+static void answer_at_once(struct check_reply *reply, const char *why)
+{
+    json_t *none = diagnose_none(why);
+    char *text = json_line(none);
+
+    check_reply_send(reply, reader_of_text(text));
+    free(text);
+    json_decref(none);
+}
+
+/*
+ * However many ask at once, the target is examined once at a time. A peer may ask, reset and ask
+ * again as fast as it can write: no more of that is kept than a few.
+ */
 void exposes_check(struct exposes *x, const char *name, struct check_reply *reply)
 {
     struct service *s = find(x, name);
 
-    if (s == NULL) {
-        check_reply_send(reply, reader_of_text("{}"));
+    if (s == NULL || s->reply_count >= EXPOSES_CHECKS_MAX) {
+        answer_at_once(reply, s ? "too many ask at once" : "no longer exposed");
         return;
     }
+    s->reply_count++;
     struct reply *waiting = mem_zalloc(sizeof *waiting);
     waiting->reply = reply;
     list_init(&waiting->link);

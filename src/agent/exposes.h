@@ -19,6 +19,7 @@ struct exposing;
 enum {
     EXPOSES_RETRY_MS = 30 * 1000, /* a name that another agent had is asked for again */
     EXPOSES_ANNOUNCED = 16,       /* labels of agents that are on their way */
+    EXPOSES_CHECKS_MAX = 64,      /* of a service, that wait for the same answer */
 };
 
 /* With what the state remembers. */
