@@ -20,8 +20,8 @@
 #include "wire/address.h"
 
 enum {
-    UP_START_MS = 60 * 1000,     /* until the agent must have said whether it is connected */
-    UP_KEY_MAX = 1024,           /* bytes of a file with a key */
+    UP_START_MS = 60 * 1000, /* until the agent must have said whether it is connected */
+    UP_KEY_MAX = 1024,       /* bytes of a file with a key */
     UP_HOLD_MAX_S = 24 * 60 * 60,
 };
 
@@ -34,7 +34,7 @@ static const struct option options[] = {
     {.name = "api-key-file", .value = "FILE", .help = "log in with the key in this file"},
     {.name = "label", .value = "LABEL", .help = "what others call this machine (its host name)"},
     {.name = "hub-fingerprint", .value = "HASH", .help = "the hub's certificate must be this one"},
-    {.name = "hold", .value = "TIME", .help = "how long lost connections wait: 0, 30s, 10m (10m); remembered"},
+    {.name = "hold", .value = "TIME", .help = "how long lost connections wait: 0, 30s, 10m (10m)"},
     {.name = "foreground", .help = "do not go to the background; log to stderr"},
     {0},
 };
@@ -121,6 +121,10 @@ static enum rc parse_hold(const char *text, uint64_t *out_ms)
     size_t len = strspn(text, "0123456789");
     uint64_t value;
 
+    if (strcmp(text, "0") == 0) {
+        *out_ms = 0;
+        return RC_OK;
+    }
     if (len == 0 || len >= sizeof number || strlen(text) != len + 1)
         return RC_INPUT;
     memcpy(number, text, len);
@@ -377,7 +381,8 @@ const struct command cmd_up = {
     .summary = "log in to a hub and start the agent",
     .options = options,
     .details = "The first time, name the hub and give an API key (connect-hub key create). After "
-               "that, connect up alone is enough: hub, label and what was exposed and reached are "
+               "that, connect up alone is enough: hub, label, hold time and what was exposed and "
+               "reached are "
                "remembered. Plain http:// hubs are accepted on this machine only, or with "
                "CONNECT_ALLOW_INSECURE=true.",
     .examples = "connect up --hub https://hub:3001 --api-key KEY --label prod\n"
