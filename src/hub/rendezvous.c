@@ -16,7 +16,8 @@
 
 enum {
     PIPE_ID_SIZE = 2 + 16 + 1,
-    FLUSH_RETRY_MS = 2, /* a 101 that the kernel did not take at once */
+    FLUSH_RETRY_MS = 2,   /* a 101 that the kernel did not take at once */
+    FLUSH_MOST_MS = 5000, /* an agent that has not read until then what came before it */
 };
 
 /* What one agent has under way; exists while there is any. */
@@ -59,6 +60,7 @@ struct deal {
     bool resume, recording;
     struct reach *reach; /* from the owner's consent on */
     struct timer timer;
+    uint64_t join_by_ms; /* once both legs have come */
     char pipe[PIPE_ID_SIZE];
 };
 
@@ -340,11 +342,14 @@ static void join(struct deal *d)
 static void try_join(struct deal *d)
 {
     enum rc rc = legs_bare(d);
+    uint64_t now = loop_now(d->rv->loop);
 
+    if (d->state != DEAL_JOINING)
+        d->join_by_ms = now + FLUSH_MOST_MS;
     d->state = DEAL_JOINING;
     if (rc == RC_OK)
         join(d);
-    else if (rc == RC_AGAIN)
+    else if (rc == RC_AGAIN && now < d->join_by_ms)
         timer_start(&d->timer, FLUSH_RETRY_MS);
     else
         deal_fail(d, "internal", "a leg went away");

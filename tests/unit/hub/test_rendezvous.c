@@ -1,5 +1,6 @@
 #include "hub/rendezvous.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 #include "base/list.h"
@@ -426,6 +427,19 @@ static void a_101_that_is_still_on_its_way_is_waited_for(void **state)
     end_pipe(0, 0, 0);
 }
 
+/* It may have answers to earlier requests on its connection that it never reads. */
+static void a_101_that_is_never_read_is_not_waited_for_for_ever(void **state)
+{
+    (void)state;
+    agree(1, false);
+    channels[0].busy = INT_MAX;
+    join_bare();
+    pass(RENDEZVOUS_TICKET_MS);
+    assert_int_equal(joined_count, 0);
+    assert_true(channels[0].closed && channels[1].closed);
+    assert_true(rendezvous_is_idle(rv));
+}
+
 static void different_legs_are_copied_the_bare_one_from_its_naked_socket(void **state)
 {
     (void)state;
@@ -678,6 +692,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(two_bare_legs_are_spliced, begin, finish),
         cmocka_unit_test_setup_teardown(a_101_that_is_still_on_its_way_is_waited_for, begin,
+                                        finish),
+        cmocka_unit_test_setup_teardown(a_101_that_is_never_read_is_not_waited_for_for_ever, begin,
                                         finish),
         cmocka_unit_test_setup_teardown(
             different_legs_are_copied_the_bare_one_from_its_naked_socket, begin, finish),
