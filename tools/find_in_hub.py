@@ -56,7 +56,7 @@ def main():
         if not count_known:
             print(f"its {name} do not even hold {wish.known}: the search is broken")
             return 1
-        print(f"in its {name} ({size / 1e6:.1f} MB): the workspace's name, yes; the page's secret word, no")
+        print(f"its {name} ({size / 1e6:.1f} MB) hold the workspace's name, but not the secret word")
     return 0
 
 
