@@ -163,12 +163,12 @@ static bool has_ended(const struct tunnel *t)
 
 static void free_tunnel(struct tunnel *t)
 {
-    timer_stop(&t->tick);
-    timer_stop(&t->retry);
-    task_cancel(&t->pump);
-    task_cancel(&t->later);
     drop_carrier(t, CLOSE_DONE);
     session_free(t->session); /* its streams end first, and with them the flows */
+    timer_stop(&t->tick);
+    timer_stop(&t->retry);
+    task_cancel(&t->pump); /* which the CLOSE has asked for */
+    task_cancel(&t->later);
     list_remove(&t->link);
     if (t->exposing)
         t->all->exposing_count--;
