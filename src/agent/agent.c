@@ -565,11 +565,11 @@ static void on_check(void *owner, const char *service, struct check_reply *reply
     exposes_check(a->parts.exposes, service, reply);
 }
 
-static void on_peer_proved(void *owner, const struct pipe_offer *offer)
+static bool on_peer_proved(void *owner, const struct pipe_offer *offer)
 {
     struct agent *a = owner;
 
-    exposes_proved(a->parts.exposes, offer);
+    return exposes_proved(a->parts.exposes, offer);
 }
 
 static void make_parts(struct agent *a)

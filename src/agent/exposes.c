@@ -530,16 +530,21 @@ void exposes_dial(struct exposes *x, uint64_t id, const json_t *dial)
     }
 }
 
-void exposes_proved(struct exposes *x, const struct pipe_offer *offer)
+bool exposes_proved(struct exposes *x, const struct pipe_offer *offer)
 {
     struct pins_peer peer = {0};
+    struct failure why;
 
     memcpy(peer.agent_id, offer->peer_id, sizeof peer.agent_id);
     memcpy(peer.key, offer->peer_key, sizeof peer.key);
     for (size_t i = 0; i < EXPOSES_ANNOUNCED; i++)
         if (strcmp(x->announced[i].agent_id, peer.agent_id) == 0)
             memcpy(peer.label, x->announced[i].label, sizeof peer.label);
-    pins_remember(x->parts->pins, &peer, NULL);
+    if (pins_prove(x->parts->pins, &peer, NULL, &why) == RC_OK)
+        return true;
+    log_warn("exposes.key_refused", log_str("peer", peer.agent_id), log_str("why", why.message),
+             log_str("accept", why.hint));
+    return false;
 }
 
 /* --- status ---------------------------------------------------------------------------------- */

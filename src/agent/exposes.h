@@ -52,8 +52,11 @@ const struct address *exposes_target(struct exposes *x, const char *name);
 void exposes_check(struct exposes *x, const char *name, struct check_reply *reply);
 /* The hub asks us to dial. */
 void exposes_dial(struct exposes *x, uint64_t id, const json_t *dial);
-/* The agent that a dial was for has proved its key: it is pinned from here on, not before. */
-void exposes_proved(struct exposes *x, const struct pipe_offer *offer);
+/*
+ * The agent that a dial was for has proved its key: it is pinned from here on, not before. False:
+ * another key has been pinned for it meanwhile.
+ */
+bool exposes_proved(struct exposes *x, const struct pipe_offer *offer);
 
 /* The array "services" of hello, and what the hub said to it. */
 json_t *exposes_hello(const struct exposes *x);

@@ -261,6 +261,17 @@ void pins_remember(struct pins *p, const struct pins_peer *peer, const char *ser
     save(p);
 }
 
+enum rc pins_prove(struct pins *p, const struct pins_peer *peer, const char *service,
+                   struct failure *why)
+{
+    enum pins_judgement judgement = pins_judge(p, peer, service, why);
+
+    if (judgement != PINS_NEW && judgement != PINS_KNOWN)
+        return RC_AUTH;
+    pins_remember(p, peer, service);
+    return RC_OK;
+}
+
 void pins_note_move(struct pins *p, const char *service, const char *agent_id)
 {
     json_t *entry = json_object_get(p->services, service);

@@ -55,6 +55,12 @@ enum pins_judgement pins_judge(const struct pins *p, const struct pins_peer *pee
  * to the file; a failure to write is logged and the pin holds until the agent ends.
  */
 void pins_remember(struct pins *p, const struct pins_peer *peer, const char *service);
+/*
+ * The peer has shown that it has the private half of its key: judges it once more and remembers it.
+ * The hub may have named two keys for one agent before either was pinned. RC_AUTH: `why`.
+ */
+MUST_CHECK enum rc pins_prove(struct pins *p, const struct pins_peer *peer, const char *service,
+                              struct failure *why);
 /* A service was refused as moved: pins_trust() of the agent that has it now accepts that. */
 void pins_note_move(struct pins *p, const char *service, const char *agent_id);
 /* Somebody has decided: this key for this agent, and the services that have moved to it. */

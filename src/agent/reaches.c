@@ -575,11 +575,22 @@ static void on_want_pipe(void *owner, bool resume, enum pipe_mode mode)
                         on_opened, r);
 }
 
+/* What was judged when the hub named the peer may not hold any more: others were pinned since. */
+static bool on_proved(void *owner)
+{
+    struct reach *r = owner;
+
+    if (pins_prove(r->all->parts->pins, &r->peer, r->name, &r->why) == RC_OK)
+        return true;
+    log_warn("reaches.refused", log_str("service", r->name), log_str("why", r->why.message));
+    set_state(r, REACH_REFUSED);
+    return false;
+}
+
 static void on_up(struct reach *r)
 {
     r->was_up = true;
     r->failed = 0;
-    pins_remember(r->all->parts->pins, &r->peer, r->name);
     set_state(r, REACH_UP);
     if (r->wants_port && r->forward == NULL)
         explain_port(r, RC_EXISTS, r->port); /* the retry goes on */
@@ -644,7 +655,7 @@ static void on_state(void *owner, enum tunnel_state state, enum tunnel_failure w
     }
 }
 
-static const struct tunnel_events tunnel_events = {on_want_pipe, on_state};
+static const struct tunnel_events tunnel_events = {on_want_pipe, on_proved, on_state};
 
 static void open_tunnel(void *owner)
 {

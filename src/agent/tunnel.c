@@ -435,8 +435,12 @@ static void retry_later(struct tunnel *t)
 static void on_reaching_established(void *owner, struct carrier *c)
 {
     struct tunnel *t = owner;
-    struct frame_hello hello = hello_of(t, ++t->said_generation);
 
+    if (!t->events->on_proved(t->owner)) {
+        end(t, CLOSE_NONE, TUNNEL_PEER_REFUSED, "its key is not the pinned one");
+        return;
+    }
+    struct frame_hello hello = hello_of(t, ++t->said_generation);
     carrier_send_hello(c, &hello);
     if (hello.generation > 1)
         return; /* what to send next depends on what the peer has */
@@ -679,6 +683,11 @@ static enum rc take_over(struct tunnel *t, const struct frame_hello *hello)
     return session_attach(t->session, hello->generation, hello->received, now);
 }
 
+static bool is_to_be_trusted(const struct tunnels *ts, const struct pipe_offer *offer)
+{
+    return ts->setup.on_peer_proved == NULL || ts->setup.on_peer_proved(ts->setup.owner, offer);
+}
+
 static void on_incoming_hello(void *owner, struct carrier *c, const struct frame_hello *hello,
                               enum close_reason why)
 {
@@ -689,13 +698,15 @@ static void on_incoming_hello(void *owner, struct carrier *c, const struct frame
         refuse(in, why);
         return;
     }
+    if (!is_to_be_trusted(in->all, carrier_offer(c))) {
+        refuse(in, CLOSE_NO_SERVICE);
+        return;
+    }
     why = match(in->all, hello, carrier_offer(c), &t);
     if (why != CLOSE_NONE) {
         refuse(in, why);
         return;
     }
-    if (in->all->setup.on_peer_proved)
-        in->all->setup.on_peer_proved(in->all->setup.owner, carrier_offer(c));
     if (take_over(t, hello) != RC_OK) {
         refuse(in, CLOSE_OFFSET_LOST);
         end(t, CLOSE_NONE, TUNNEL_PROTOCOL, close_reason_text(CLOSE_OFFSET_LOST));

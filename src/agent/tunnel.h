@@ -42,8 +42,11 @@ struct tunnels_setup {
     const struct address *(*find_target)(void *owner, const char *service);
     /* (exposing side) STREAM_CHECK: examine the target and answer, now or later, by check_reply_send(). */
     void (*on_check)(void *owner, const char *service, struct check_reply *reply);
-    /* (exposing side) The peer of a pipe that the hub announced has proved its key. NULL: not interested. */
-    void (*on_peer_proved)(void *owner, const struct pipe_offer *offer);
+    /*
+     * (exposing side) The peer of a pipe that the hub announced has proved its key. False: it is not
+     * to be trusted after all. NULL: not interested.
+     */
+    bool (*on_peer_proved)(void *owner, const struct pipe_offer *offer);
     void *owner;
 };
 
@@ -87,6 +90,11 @@ struct tunnel_events {
      * tunnel_dial(), or tunnel_no_pipe().
      */
     void (*on_want_pipe)(void *owner, bool resume, enum pipe_mode mode);
+    /*
+     * The peer has proved the key that tunnel_dial() named, and nothing has been sent to it. False:
+     * it is not to be trusted after all; the tunnel ends with TUNNEL_PEER_REFUSED.
+     */
+    bool (*on_proved)(void *owner);
     /*
      * The state has changed (TUNNEL_CONNECTING: an attempt has failed, the next one follows); on TUNNEL_CLOSED it is
      * the last call, after which the tunnel has freed itself.

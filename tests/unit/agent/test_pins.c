@@ -175,10 +175,31 @@ static void a_broken_file_is_refused_and_left_alone(void **state)
     }
 }
 
+/* A hub that lies may have named both before either was pinned. */
+static void of_two_keys_for_one_agent_the_first_proved_counts(void **state)
+{
+    struct pins *p = load(*state);
+    struct pins_peer real = peer("ag_1", 1), lie = peer("ag_1", 3), moved = peer("ag_2", 2);
+    struct failure why = {0};
+
+    assert_int_equal(pins_judge(p, &real, "db", &why), PINS_NEW);
+    assert_int_equal(pins_judge(p, &lie, "db", &why), PINS_NEW);
+    assert_int_equal(pins_prove(p, &real, "db", &why), RC_OK);
+    assert_int_equal(pins_prove(p, &lie, "db", &why), RC_AUTH);
+    assert_true(failure_is(&why, "key_changed"));
+    assert_int_equal(pins_prove(p, &lie, NULL, &why), RC_AUTH);
+    assert_int_equal(pins_prove(p, &moved, "db", &why), RC_AUTH);
+    assert_true(failure_is(&why, "service_moved"));
+    assert_int_equal(pins_prove(p, &real, "db", &why), RC_OK);
+    pins_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_case_is_judged, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(of_two_keys_for_one_agent_the_first_proved_counts,
+                                        folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(a_refusal_names_both_fingerprints_and_the_command,
                                         folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(what_is_remembered_survives, folder_make, folder_remove),
