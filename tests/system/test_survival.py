@@ -1,7 +1,9 @@
 """Connections outlive the hub: it is killed and started again while bytes pass both ways."""
 import hashlib
+import signal
 import socket
 import threading
+import time
 
 import pytest
 
@@ -41,3 +43,17 @@ def test_streams_go_on_where_they_were_after_the_hub_was_killed(world, mode):
         assert back == [hashlib.sha256(d).digest() for d in data]
         for s in socks:
             s.close()
+
+
+def test_a_hub_that_hangs_is_noticed_within_ten_seconds_and_found_again(world):
+    """Its sockets stay open and its kernel answers: only silence tells."""
+    hub = world.hub()
+    agent = world.agent(hub, "watchful")
+    hub.process.send_signal(signal.SIGSTOP)
+    try:
+        start = time.monotonic()
+        until(lambda: agent.status()["state"] != "connected", "the agent notices")
+        assert time.monotonic() - start < 13  # ten, and what a busy machine adds
+    finally:
+        hub.process.send_signal(signal.SIGCONT)
+    until(lambda: agent.status()["state"] == "connected", "the agent is back")
