@@ -4,6 +4,7 @@
 #include "agent/cmd/cmd.h"
 #include "agent/cmd/help.h"
 #include "agent/interrupt.h"
+#include "base/platform.h"
 
 static int run(struct invocation *in, enum rc parsed)
 {
@@ -29,6 +30,7 @@ int main(int argc, char **argv)
 {
     static struct invocation in; /* large, and there is one */
 
+    platform_forbid_core();
     enum rc parsed = options_parse(&cmd_grammar, argc, argv, &in.options);
     ui_init(&in.ui, options_has(&in.options, "json"), options_has(&in.options, "quiet"));
     int code = run(&in, parsed);

@@ -18,6 +18,7 @@ enum {
     TUNNEL_RETRY_MAX_MS = 10 * 1000,
     TUNNELS_INCOMING_MAX = 256, /* pipes that were announced and have not said HELLO yet */
     TUNNELS_EXPOSING_MAX = 1024,
+    TUNNELS_PEER_MAX = 64, /* of them, of one peer: sessions are held long after their pipes */
     TUNNELS_QUIET_MS = 2000, /* without a byte: memory kept for speed is given back */
 };
 
@@ -632,6 +633,18 @@ static struct tunnel *make_exposing(struct tunnels *ts, const struct frame_hello
     return t;
 }
 
+static size_t count_of_peer(struct tunnels *ts, const uint8_t key[IDENTITY_KEY_LEN])
+{
+    size_t count = 0;
+
+    list_each(at, after, &ts->exposing)
+    {
+        if (memcmp(list_entry(at, struct tunnel, link)->peer_key, key, IDENTITY_KEY_LEN) == 0)
+            count++;
+    }
+    return count;
+}
+
 /* docs/protocol.md §6.5: which session this pipe carries, or why none. */
 static enum close_reason match(struct tunnels *ts, const struct frame_hello *hello,
                                const struct pipe_offer *offer, struct tunnel **out)
@@ -649,7 +662,8 @@ static enum close_reason match(struct tunnels *ts, const struct frame_hello *hel
         return CLOSE_UNKNOWN_SESSION;
     if (t && hello->generation <= session_generation(t->session))
         return CLOSE_OLD_GENERATION;
-    if (t == NULL && ts->exposing_count >= TUNNELS_EXPOSING_MAX)
+    if (t == NULL && (ts->exposing_count >= TUNNELS_EXPOSING_MAX ||
+                      count_of_peer(ts, offer->peer_key) >= TUNNELS_PEER_MAX))
         return CLOSE_LIMIT;
     *out = t ? t : make_exposing(ts, hello, offer);
     return CLOSE_NONE;

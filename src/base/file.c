@@ -99,7 +99,9 @@ enum rc file_replace(const char *path, struct reader content)
     enum rc rc = text_format(beside, sizeof beside, "%s.%ld.new", path, (long)getpid());
     if (rc != RC_OK)
         return rc;
-    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    /* Made by us, now: what another left under this name, or links it to, is not written to. */
+    (void)unlink(beside);
+    int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return RC_SYSTEM;
     rc = write_all(fd, content);

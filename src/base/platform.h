@@ -45,3 +45,6 @@ MUST_CHECK enum rc platform_self_path(char *out, size_t size);
 
 /* Gives memory that was freed back to the system, where the allocator would keep it. */
 void platform_trim_memory(void);
+
+/* No core dump of this process: it would hold keys and tokens. */
+void platform_forbid_core(void);

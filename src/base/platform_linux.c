@@ -122,3 +122,10 @@ void platform_trim_memory(void)
     (void)malloc_trim(0);
 #endif
 }
+
+void platform_forbid_core(void)
+{
+    const struct rlimit none = {0};
+
+    (void)setrlimit(RLIMIT_CORE, &none);
+}

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/platform.h"
 #include "hub/commands.h"
 
 static const char help[] =
@@ -48,6 +49,7 @@ static const struct {
 
 int main(int argc, char **argv)
 {
+    platform_forbid_core();
     if (argc < 2) {
         (void)fputs(help, stderr);
         return 2;

@@ -39,8 +39,10 @@ def test_the_demo_shows_the_whole_road_and_leaves_nothing(env, tmp_path):
 
 
 def test_ctrl_c_ends_all_of_the_demo(env, tmp_path):
+    # The tests may run in the background, where Ctrl-C is ignored, and a shell cannot undo that for itself.
     process = subprocess.Popen([ROOT / "script/demo"], stdout=subprocess.PIPE, text=True, env=env,
-                               start_new_session=True)
+                               start_new_session=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     assert any("Ctrl-C ends everything" in line for line in process.stdout)
     assert processes_of(tmp_path)
     os.killpg(process.pid, signal.SIGINT)
